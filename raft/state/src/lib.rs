@@ -1,0 +1,27 @@
+//! The replicated state machine: an MVCC keyspace with revisions, transactions, leases, epochs, compaction, the event
+//! ring and the window of retried commands.
+//!
+//! Pure: equal command sequences give equal states, byte for byte. Time, randomness and identifiers come in through the
+//! commands; nothing here reads a clock, spawns, blocks or does I/O. [`port::Store`] is what the layers above build on.
+//!
+//! Invariants:
+//! - a command that changes anything takes the next revision; epochs, refusals and lease-only commands take none;
+//! - `apply` is total: every command has an outcome, a refusal is an outcome too;
+//! - a [`Snapshot`] is O(1) to take, needs no lock to read, and never changes afterwards.
+
+pub mod command;
+pub mod entry;
+pub mod event;
+pub mod port;
+pub mod snapshot;
+
+pub use command::{Action, Command, CommandId, Expect, ObjectCommand, Outcome, Payload, Refusal};
+pub use entry::Entry;
+pub use event::Event;
+pub use snapshot::Snapshot;
+
+/// The cluster-wide revision counter. `metadata.resourceVersion` is the mod revision of an entry, in decimal.
+pub type Revision = u64;
+
+/// The number of a manager's term of office; grows with every [`Command::OpenEpoch`].
+pub type Epoch = u64;

@@ -1,0 +1,163 @@
+//! What the layers above see of replication: one trait, nothing of Raft.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Instant;
+
+use tokio::sync::watch;
+
+use crate::{Command, Epoch, Event, Outcome, Revision, Snapshot};
+
+/// A boxed future, so that the store can be a trait object.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The replicated store as one member offers it. Every member serves every call; `propose` and linearizable reads reach
+/// the leader inside and are retried through elections until the deadline, each command applied at most once.
+pub trait Store: Send + Sync + 'static {
+    /// Proposes commands, each with its own outcome, in order. They share a log append where they can, and other
+    /// callers' commands may stand between them. Returns once the outcomes are known **and applied on this member**, so
+    /// that [`Store::snapshot`] afterwards holds them.
+    fn propose(&self, commands: Vec<Command>, deadline: Instant) -> BoxFuture<'_, Result<Vec<Outcome>, ProposeError>>;
+
+    /// A snapshot that is at least as fresh as `level` asks.
+    fn read(&self, level: ReadLevel, deadline: Instant) -> BoxFuture<'_, Result<Snapshot, ReadError>>;
+
+    /// This member's latest applied state, without waiting: for what may be stale (`resourceVersion=0`) and for
+    /// whoever knows by other means that it is fresh.
+    fn snapshot(&self) -> Snapshot;
+
+    /// A cursor over the events of `prefix` with revisions above `after`. Works on every member at any uncompacted
+    /// revision; one ahead of this member waits for it.
+    fn watch(&self, prefix: &[u8], after: Revision) -> Result<Box<dyn Cursor>, WatchError>;
+
+    /// Where this member and its cluster stand; changes can be awaited.
+    fn standing(&self) -> watch::Receiver<Standing>;
+}
+
+/// How fresh a read must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadLevel {
+    /// Reflects every write acknowledged before the call (read index, batched).
+    Linearizable,
+    /// This revision or a later one.
+    AtLeast(Revision),
+    /// Exactly the state at this revision, rebuilt from history when it is not the latest.
+    Exact(Revision),
+}
+
+/// A position in the event stream of a prefix. Holds no buffer: it reads the ring, and history where the ring has moved on.
+pub trait Cursor: Send {
+    /// Waits for events beyond the position and takes them, at most `max`, in order. Also returns when the store's
+    /// revision has moved on without an event for this prefix, with an empty list.
+    /// Dropping the future loses nothing.
+    fn next(&mut self, max: usize) -> BoxFuture<'_, Result<Batch, WatchError>>;
+}
+
+/// What [`Cursor::next`] took.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// In order of revision.
+    pub events: Vec<Event>,
+    /// Every event of the prefix up to this revision has now been taken: what a bookmark may say.
+    pub progress: Revision,
+}
+
+/// Where a member stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// This member's id.
+    pub id: u64,
+    /// Its name, as given at start (`m1`).
+    pub name: String,
+    /// The leader as far as this member knows.
+    pub leader: Option<u64>,
+    /// Raft term.
+    pub term: u64,
+    /// Whether this member leads **and** its quorum lease holds: only then may the manager run.
+    pub leads: bool,
+    /// Whether this member can serve: it has caught up after its start and sees a leader with a quorum.
+    pub ready: bool,
+    /// Highest log index applied here.
+    pub applied_index: u64,
+    /// The store's revision here.
+    pub revision: Revision,
+    /// The epoch in force here.
+    pub epoch: Epoch,
+    /// Members by id: name, peer address, API address, voter or learner.
+    pub members: Vec<Member>,
+}
+
+/// A member of the cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Member {
+    /// Raft node id.
+    pub id: u64,
+    /// As given at start.
+    pub name: String,
+    /// host:port of the peer port.
+    pub peer_address: String,
+    /// host:port of the API port.
+    pub api_address: String,
+    /// Voter, or learner.
+    pub voter: bool,
+}
+
+/// Why a proposal has no outcomes.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProposeError {
+    /// No quorum answered before the deadline. The commands may be applied later.
+    #[error("no quorum acknowledged the write before its deadline; it may still be applied")]
+    DeadlineExceeded,
+    /// The member is shutting down or fenced; nothing was applied by this call.
+    #[error("this member is stopping: {0}")]
+    Stopping(String),
+    /// The store refuses writes (disk full); nothing was applied.
+    #[error("the store refuses writes: {0}")]
+    ReadOnly(String),
+    /// The commands together are larger than a log record may be; nothing was applied.
+    #[error("the request is too large: {bytes} bytes, at most {limit}")]
+    TooLarge {
+        /// Of the request.
+        bytes: usize,
+        /// The limit in force.
+        limit: usize,
+    },
+}
+
+/// Why a read has no snapshot.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// No quorum confirmed the read, or the revision was not reached, before the deadline.
+    #[error("the read could not be confirmed before its deadline")]
+    DeadlineExceeded {
+        /// The revision that this member has reached.
+        current: Revision,
+    },
+    /// The revision lies at or below the compaction floor.
+    #[error("revision {requested} is compacted, the floor is {floor}")]
+    Compacted {
+        /// As asked for.
+        requested: Revision,
+        /// The floor in force.
+        floor: Revision,
+    },
+    /// The member is shutting down or fenced.
+    #[error("this member is stopping: {0}")]
+    Stopping(String),
+}
+
+/// Why a watch ends.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WatchError {
+    /// Events after this revision are no longer kept; list again.
+    #[error("revision {requested} is compacted, the floor is {floor}")]
+    Compacted {
+        /// As asked for.
+        requested: Revision,
+        /// The floor in force.
+        floor: Revision,
+    },
+    /// The member is shutting down or fenced; resume on another.
+    #[error("this member is stopping: {0}")]
+    Stopping(String),
+}

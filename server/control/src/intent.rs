@@ -1,0 +1,113 @@
+//! What a controller wants done, as values.
+
+use raft_state::Revision;
+use serde_json::Value;
+
+/// What came of one reconcile.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    /// To be carried out; the order among them carries no meaning.
+    pub intents: Vec<Intent>,
+    /// Look at the key again at this time, microseconds since the epoch, even if nothing changes.
+    pub again_at_us: Option<i64>,
+}
+
+/// An object by address.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Target {
+    /// API group, empty for core.
+    pub group: &'static str,
+    /// `pods`
+    pub plural: &'static str,
+    /// Empty for cluster-wide kinds.
+    pub namespace: String,
+    /// Name of the object.
+    pub name: String,
+}
+
+/// One API request of a controller.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Intent {
+    /// Create; `metadata.generateName` is resolved by the shell. AlreadyExists counts as done.
+    Create {
+        /// Kind and namespace; the name is empty when the object has a generateName.
+        target: Target,
+        /// The whole object.
+        object: Value,
+    },
+    /// Replace the object, if it still has this revision; a conflict only wakes the key again.
+    Update {
+        /// Whom.
+        target: Target,
+        /// The revision that the decision was made on.
+        at: Revision,
+        /// The whole new object.
+        object: Value,
+    },
+    /// JSON merge patch of the main resource, if it still has this revision when one is given.
+    Patch {
+        /// Whom.
+        target: Target,
+        /// The revision that the decision was made on; `None` when the patch holds at any.
+        at: Option<Revision>,
+        /// RFC 7386.
+        patch: Value,
+    },
+    /// JSON merge patch of the status subresource.
+    PatchStatus {
+        /// Whom.
+        target: Target,
+        /// As in `Patch`.
+        at: Option<Revision>,
+        /// RFC 7386; `{"status": …}`.
+        patch: Value,
+    },
+    /// Delete.
+    Delete {
+        /// Whom.
+        target: Target,
+        /// How.
+        deletion: Deletion,
+    },
+    /// Bind a pod to a node (`pods/binding`): voided when the pod is bound, gone, or another incarnation.
+    Bind {
+        /// The pod.
+        target: Target,
+        /// Its uid.
+        uid: String,
+        /// The revision that the decision was made on.
+        at: Revision,
+        /// Where to.
+        node: String,
+    },
+    /// Report an event (events.k8s.io/v1 and core/v1 share storage); equal ones are counted up in a series.
+    Event {
+        /// About whom.
+        regarding: Target,
+        /// `Pod`, with its apiVersion and uid.
+        kind: &'static str,
+        /// `v1`, `apps/v1`
+        api_version: &'static str,
+        /// Of the object.
+        uid: String,
+        /// `Normal` or `Warning`
+        severity: &'static str,
+        /// `ScalingReplicaSet`
+        reason: &'static str,
+        /// For people.
+        message: String,
+    },
+}
+
+/// Options of a delete.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Deletion {
+    /// Only this incarnation.
+    pub uid: Option<String>,
+    /// Only this revision.
+    pub at: Option<Revision>,
+    /// Seconds; `None` for the kind's default.
+    pub grace_period_s: Option<i64>,
+    /// `Foreground`, `Background`, `Orphan`; `None` for the kind's default.
+    pub propagation: Option<&'static str>,
+}
