@@ -1,2 +1,56 @@
-//! Skeleton.
-fn main() {}
+//! The binary `trireme`: the only place with clocks, sockets and processes.
+
+/// Prints a line for people. A closed pipe (`./x logs m1 | head`) is no error.
+macro_rules! say {
+    ($($part:tt)*) => {{
+        use std::io::Write;
+        let _ = writeln!(std::io::stdout().lock(), $($part)*);
+    }};
+}
+
+mod agent;
+mod apiclient;
+mod cli;
+mod clock;
+mod dev;
+mod frontdoor;
+mod health;
+mod keyring;
+mod kubeconfig;
+mod local;
+mod manager;
+mod pki;
+mod serve;
+mod server;
+mod simnode;
+mod standing;
+mod stop;
+mod tls;
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+fn main() -> ExitCode {
+    tls::install_provider();
+    abort_on_panic();
+    match cli::run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            use std::io::Write;
+            let _ = writeln!(std::io::stderr().lock(), "trireme: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A broken invariant stops the process, in release builds too: a master that goes on with half of its tasks would be
+/// worse than one that is gone.
+fn abort_on_panic() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        report(info);
+        std::process::abort();
+    }));
+}

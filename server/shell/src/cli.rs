@@ -1,0 +1,58 @@
+//! The command line.
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+/// A Kubernetes control plane in one binary.
+#[derive(Debug, Parser)]
+#[command(name = "trireme", version, about)]
+struct Cli {
+    /// What to log: error, warn, info, debug, or directives like `raft_node=debug`.
+    #[arg(long, global = true, env = "TRIREME_LOG", default_value = "info")]
+    log: String,
+    /// Log as JSON, one object a line.
+    #[arg(long, global = true, env = "TRIREME_LOG_JSON")]
+    log_json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run one master.
+    Server(crate::server::Args),
+    /// Run worker nodes.
+    Agent(crate::agent::Args),
+    /// Run one master and simulated nodes in one process, with nothing to configure.
+    Dev(crate::dev::Args),
+    /// Run a front door: one address for the API of all masters.
+    FrontDoor(crate::frontdoor::Args),
+    /// Run a whole cluster as processes on this machine (what ./x up does).
+    Local(crate::local::Args),
+}
+
+/// Reads the command line and runs it.
+pub fn run() -> Result<()> {
+    let cli = Cli::parse();
+    start_logging(&cli.log, cli.log_json);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(async {
+        match cli.command {
+            Command::Server(args) => crate::server::run(args).await,
+            Command::Agent(args) => crate::agent::run(args).await,
+            Command::Dev(args) => crate::dev::run(args).await,
+            Command::FrontDoor(args) => crate::frontdoor::run_command(args).await,
+            Command::Local(args) => crate::local::run(args).await,
+        }
+    });
+    // Nothing that is left in flight may keep the process from ending.
+    runtime.shutdown_background();
+    result
+}
+
+fn start_logging(filter: &str, json: bool) {
+    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
+    if json { builder.json().init() } else { builder.init() }
+}

@@ -1,0 +1,72 @@
+//! The keys that Secrets are encrypted with in log, state, snapshots and backups (AES-256-GCM).
+//!
+//! Every master holds the same keyring in its TLS folder, readable by its owner only; a joiner gets it with its
+//! certificates. Backups carry ciphertext and the key ids, not the keys.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use ring::rand::{SecureRandom, SystemRandom};
+
+const KEY_BYTES: usize = 32;
+
+/// Keys by id; the last one seals, all of them open.
+pub struct Keyring {
+    keys: Vec<(u32, [u8; KEY_BYTES], LessSafeKey)>,
+    random: SystemRandom,
+}
+
+impl Keyring {
+    /// Reads a keyring, or makes one with a new key.
+    pub fn open_or_generate(path: &Path) -> Result<Self> {
+        if path.exists() {
+            return Self::open(path);
+        }
+        let mut key = [0; KEY_BYTES];
+        SystemRandom::new().fill(&mut key).ok().context("no randomness to be had")?;
+        let keyring = Self::from_keys(vec![(1, key)])?;
+        keyring.write(path)?;
+        Ok(keyring)
+    }
+
+    /// Reads a keyring: a line a key, `<id> <base64>`.
+    pub fn open(path: &Path) -> Result<Self> {
+        let text = fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+        let mut keys = Vec::new();
+        for line in text.lines().filter(|line| !line.trim().is_empty()) {
+            let parsed = line.split_once(' ').and_then(|(id, key)| {
+                Some((id.parse::<u32>().ok()?, STANDARD.decode(key.trim()).ok()?.try_into().ok()?))
+            });
+            keys.push(parsed.with_context(|| format!("{} holds a damaged key", path.display()))?);
+        }
+        if keys.is_empty() {
+            bail!("{} holds no key", path.display());
+        }
+        Self::from_keys(keys)
+    }
+
+    fn from_keys(keys: Vec<(u32, [u8; KEY_BYTES])>) -> Result<Self> {
+        let keys = keys
+            .into_iter()
+            .map(|(id, key)| {
+                let unbound = UnboundKey::new(&AES_256_GCM, &key).ok().context("a key of the wrong length")?;
+                Ok((id, key, LessSafeKey::new(unbound)))
+            })
+            .collect::<Result<_>>()?;
+        Ok(Self { keys, random: SystemRandom::new() })
+    }
+
+    /// Writes it where only its owner reads.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+        }
+        let lines: String = self.keys.iter().map(|(id, key, _)| format!("{id} {}\n", STANDARD.encode(key))).collect();
+        crate::pki::write_private(path, lines.as_bytes())
+    }
+}

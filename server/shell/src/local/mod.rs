@@ -1,0 +1,138 @@
+//! A whole cluster as processes on this machine: what `./x up` and its friends do.
+//!
+//! Everything lies in one folder (`.trireme/`): the kubeconfig, certificates, and a folder for each process with its
+//! `pid`, `log` and data.
+
+mod layout;
+mod process;
+mod status;
+mod up;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+pub use layout::{Layout, Shape};
+use process::Process;
+
+/// How long a process may take to stop after SIGTERM before it is killed. Longer than a handover of leadership takes.
+const STOP_LIMIT: Duration = Duration::from_secs(10);
+
+/// `trireme local …`
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Folder of the cluster.
+    #[arg(long, global = true, default_value = ".trireme", env = "TRIREME_DIR")]
+    pub dir: PathBuf,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What can be done with a local cluster.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Start the cluster, or what of it is not running, and wait until it serves.
+    Up {
+        /// Masters: 1, 3 or 5. [default: 3]
+        #[arg(long)]
+        masters: Option<usize>,
+        /// Simulated nodes. [default: 5]
+        #[arg(long)]
+        nodes: Option<usize>,
+        /// The front door's port; the others follow from it. [default: 6440]
+        #[arg(long)]
+        base_port: Option<u16>,
+    },
+    /// Stop all processes; the data stay.
+    Down,
+    /// Stop all processes and forget the data.
+    Reset,
+    /// Start one process: m1, m2 …, front or nodes.
+    Start {
+        /// Its name.
+        name: String,
+    },
+    /// Stop one process with SIGTERM.
+    Stop {
+        /// Its name.
+        name: String,
+    },
+    /// Show processes, roles, and revisions.
+    Status,
+    /// Print the log of one process.
+    Logs {
+        /// Its name.
+        name: String,
+        /// Go on as it grows.
+        #[arg(long, short)]
+        follow: bool,
+    },
+}
+
+/// Runs the command.
+pub async fn run(args: Args) -> Result<()> {
+    match args.command {
+        Command::Up { masters, nodes, base_port } => {
+            let layout = Layout::open_or_create(&args.dir, masters, nodes, base_port)?;
+            up::run(&layout).await
+        }
+        Command::Down => down(&args.dir).await,
+        Command::Reset => {
+            if args.dir.exists() {
+                down(&args.dir).await?;
+                std::fs::remove_dir_all(&args.dir).with_context(|| format!("removing {}", args.dir.display()))?;
+            }
+            say!("forgotten: {}", args.dir.display());
+            Ok(())
+        }
+        Command::Start { name } => {
+            let layout = Layout::open(&args.dir)?;
+            let process = layout.process(&name)?;
+            process.start()?;
+            up::wait_until_serving(&layout, &process).await?;
+            say!("{name} serves");
+            Ok(())
+        }
+        Command::Stop { name } => {
+            let process = Layout::open(&args.dir)?.process(&name)?;
+            if process.stop(STOP_LIMIT).await? { say!("{name} stopped") } else { say!("{name} was not running") }
+            Ok(())
+        }
+        Command::Status => status::print(&Layout::open(&args.dir)?).await,
+        Command::Logs { name, follow } => logs(&Layout::open(&args.dir)?.process(&name)?, follow).await,
+    }
+}
+
+async fn down(dir: &std::path::Path) -> Result<()> {
+    let Ok(layout) = Layout::open(dir) else {
+        say!("no cluster in {}", dir.display());
+        return Ok(());
+    };
+    // Nodes first, so that they do not report masters going away; the masters together, since each hands over to another.
+    let processes = layout.processes();
+    let (masters, others): (Vec<_>, Vec<_>) = processes.iter().partition(|p| layout.is_master(&p.name));
+    for group in [others, masters] {
+        let stops = group.iter().map(|p| p.stop(STOP_LIMIT));
+        for stopped in futures::future::join_all(stops).await {
+            stopped?;
+        }
+    }
+    say!("stopped; the data stay in {} (./x up resumes, ./x reset forgets)", dir.display());
+    Ok(())
+}
+
+async fn logs(process: &Process, follow: bool) -> Result<()> {
+    let path = process.log_path();
+    if !path.exists() {
+        bail!("{} has no log yet: {}", process.name, path.display());
+    }
+    let mut tail = tokio::process::Command::new("tail");
+    tail.arg("-n").arg(if follow { "50" } else { "+1" });
+    if follow {
+        tail.arg("-F");
+    }
+    let status = tail.arg(path).status().await.context("running tail")?;
+    if status.success() { Ok(()) } else { bail!("tail failed: {status}") }
+}

@@ -1,0 +1,166 @@
+//! One process of a local cluster: started apart from the terminal, known by its pid file.
+
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// A process that this folder's cluster has.
+#[derive(Clone, Debug)]
+pub struct Process {
+    /// `m1`, `front`, `nodes`
+    pub name: String,
+    /// Holds `pid` and `log`.
+    pub folder: PathBuf,
+    /// Arguments of the binary.
+    pub args: Vec<String>,
+    /// What it listens on: purpose and port on loopback.
+    pub ports: Vec<(&'static str, u16)>,
+}
+
+/// What the pid file says, checked against the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// No pid file.
+    Absent,
+    /// The pid file names a process that is gone, or one that is none of ours.
+    Stale,
+    /// It runs.
+    Running(i32),
+}
+
+impl Process {
+    fn pid_path(&self) -> PathBuf {
+        self.folder.join("pid")
+    }
+
+    /// Where its output goes.
+    pub fn log_path(&self) -> PathBuf {
+        self.folder.join("log")
+    }
+
+    /// Whether it runs. A pid is only believed when that process has this very folder or listen address on its command
+    /// line: pids are used again.
+    pub fn state(&self) -> State {
+        let Ok(text) = fs::read_to_string(self.pid_path()) else { return State::Absent };
+        let Ok(pid) = text.trim().parse::<i32>() else { return State::Stale };
+        let Ok(line) = fs::read(format!("/proc/{pid}/cmdline")) else { return State::Stale };
+        let args: Vec<&[u8]> = line.split(|b| *b == 0).collect();
+        let ours = self.args.iter().all(|arg| args.contains(&arg.as_bytes()));
+        let zombie = fs::read_to_string(format!("/proc/{pid}/stat"))
+            .is_ok_and(|stat| stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('Z')));
+        if ours && !zombie { State::Running(pid) } else { State::Stale }
+    }
+
+    /// Starts it unless it runs; its output is appended to its log.
+    pub fn start(&self) -> Result<()> {
+        if let State::Running(_) = self.state() {
+            return Ok(());
+        }
+        self.check_ports()?;
+        fs::create_dir_all(&self.folder).with_context(|| format!("making {}", self.folder.display()))?;
+        let log = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.log_path())
+            .with_context(|| format!("opening {}", self.log_path().display()))?;
+        let binary = std::env::current_exe().context("finding this binary")?;
+        let child = Command::new(&binary)
+            .args(&self.args)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .process_group(0) // a Ctrl-C at the terminal is not meant for it
+            .spawn()
+            .with_context(|| format!("starting {}", binary.display()))?;
+        fs::write(self.pid_path(), format!("{}\n", child.id())).context("writing the pid file")
+    }
+
+    /// Names a port that somebody else holds.
+    pub fn check_ports(&self) -> Result<()> {
+        for (purpose, port) in &self.ports {
+            if let Err(error) = std::net::TcpListener::bind(super::layout::loopback(*port)) {
+                bail!(
+                    "port {port} ({purpose} of {}) is taken: {error}; stop what uses it, or choose other ports with --base-port",
+                    self.name
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops it: SIGTERM, and SIGKILL when that is not heeded within `limit`. False when it did not run.
+    pub async fn stop(&self, limit: Duration) -> Result<bool> {
+        let State::Running(pid) = self.state() else {
+            let _ = fs::remove_file(self.pid_path());
+            return Ok(false);
+        };
+        self.signal(pid, Signal::TERM)?;
+        if !self.gone_within(limit).await {
+            self.signal(pid, Signal::KILL)?;
+            if !self.gone_within(limit).await {
+                bail!("{} (pid {pid}) does not die", self.name);
+            }
+        }
+        let _ = fs::remove_file(self.pid_path());
+        Ok(true)
+    }
+
+    fn signal(&self, pid: i32, signal: Signal) -> Result<()> {
+        let pid = Pid::from_raw(pid).context("pid 0")?;
+        match kill_process(pid, signal) {
+            Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+            Err(error) => Err(error).with_context(|| format!("signalling {}", self.name)),
+        }
+    }
+
+    async fn gone_within(&self, limit: Duration) -> bool {
+        let mut tick = tokio::time::interval(Duration::from_millis(10));
+        tokio::time::timeout(limit, async {
+            while matches!(self.state(), State::Running(_)) {
+                tick.tick().await;
+            }
+        })
+        .await
+        .is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pid_file_of_another_process_is_stale() {
+        let folder = tempfile::tempdir().unwrap();
+        let process = Process {
+            name: "m1".to_owned(),
+            folder: folder.path().to_owned(),
+            args: vec!["server".to_owned(), "--name=m1-of-this-test".to_owned()],
+            ports: Vec::new(),
+        };
+        assert_eq!(process.state(), State::Absent);
+        fs::write(folder.path().join("pid"), format!("{}\n", std::process::id())).unwrap();
+        assert_eq!(process.state(), State::Stale);
+        fs::write(folder.path().join("pid"), "not a number").unwrap();
+        assert_eq!(process.state(), State::Stale);
+    }
+
+    #[test]
+    fn a_taken_port_is_named_with_its_purpose() {
+        let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = holder.local_addr().unwrap().port();
+        let process = Process {
+            name: "m2".to_owned(),
+            folder: PathBuf::new(),
+            args: Vec::new(),
+            ports: vec![("API", port)],
+        };
+        let error = process.check_ports().unwrap_err().to_string();
+        assert!(error.starts_with(&format!("port {port} (API of m2) is taken")), "{error}");
+    }
+}

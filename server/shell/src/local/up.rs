@@ -1,0 +1,125 @@
+//! Bringing a local cluster up: certificates, processes, waiting until it serves.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use super::layout::Layout;
+use super::process::{Process, State};
+use crate::health;
+use crate::keyring::Keyring;
+use crate::kubeconfig;
+use crate::pki::{Authority, Subject};
+
+/// How long a process may take until it serves.
+const SERVING_LIMIT: Duration = Duration::from_secs(60);
+
+/// Starts what does not run and waits until everything serves.
+pub async fn run(layout: &Layout) -> Result<()> {
+    let begun = Instant::now();
+    let processes = layout.processes();
+    for process in &processes {
+        if !matches!(process.state(), State::Running(_)) {
+            process.check_ports()?;
+        }
+    }
+    issue_certificates(layout)?;
+    let fresh = processes.iter().filter(|p| !matches!(p.state(), State::Running(_))).count();
+    if fresh > 0 {
+        say!("starting {} masters, a front door, {} simulated nodes", layout.shape.masters, layout.shape.nodes);
+    }
+    for process in &processes {
+        process.start()?;
+    }
+    for process in &processes {
+        wait_until_serving(layout, process).await?;
+    }
+    say!("serving after {:.1} s\n", begun.elapsed().as_secs_f32());
+    print_next_steps(layout);
+    Ok(())
+}
+
+/// Issues what is missing; what exists is kept.
+fn issue_certificates(layout: &Layout) -> Result<()> {
+    let dir = &layout.dir;
+    let authority = Authority::open_or_generate(&layout.ca(), &dir.join("pki/ca.key"))?;
+    let admin = authority.read_or_issue(&dir.join("admin"), &Subject::client("admin", &["system:masters"]))?;
+    let keyring = Keyring::open_or_generate(&dir.join("pki/secrets.key"))?;
+    for name in layout.shape.master_names() {
+        let tls = dir.join(&name).join("tls");
+        authority.read_or_issue(&tls.join("apiserver"), &Subject::api_server(std::slice::from_ref(&name)))?;
+        authority.read_or_issue(&tls.join("peer"), &Subject::master(&name))?;
+        write_once(&tls.join("ca.crt"), authority.cert_pem.as_bytes())?;
+        if !tls.join("secrets.key").exists() {
+            keyring.write(&tls.join("secrets.key"))?;
+        }
+    }
+    for node in layout.shape.node_names() {
+        authority.read_or_issue(&dir.join("nodes/tls").join(&node), &Subject::node(&node))?;
+    }
+    let config = kubeconfig::administrator(&format!("https://{}", layout.front()), &authority.cert_pem, &admin);
+    if !layout.kubeconfig().exists() {
+        crate::pki::write_private(&layout.kubeconfig(), config.as_bytes())?;
+    }
+    Ok(())
+}
+
+fn write_once(path: &Path, bytes: &[u8]) -> Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    std::fs::write(path, bytes).with_context(|| format!("writing {}", path.display()))
+}
+
+/// Waits until a process does its work: a master is ready, the front door leads to one, the nodes run.
+pub async fn wait_until_serving(layout: &Layout, process: &Process) -> Result<()> {
+    let ca_pem = std::fs::read_to_string(layout.ca()).context("reading the CA certificate")?;
+    let tls = crate::tls::anonymous_client(&ca_pem)?;
+    let address = match process.ports.first() {
+        Some((_, port)) => super::layout::loopback(*port),
+        None => layout.front(),
+    };
+    let begun = Instant::now();
+    let mut tick = tokio::time::interval(Duration::from_millis(20));
+    loop {
+        tick.tick().await;
+        if !matches!(process.state(), State::Running(_)) {
+            bail!("{} ended; its last words:\n{}", process.name, last_words(process));
+        }
+        if health::ready(address, &tls, Duration::from_secs(1)).await {
+            return Ok(());
+        }
+        if begun.elapsed() > SERVING_LIMIT {
+            bail!(
+                "{} does not serve after {} s; its last words:\n{}",
+                process.name,
+                SERVING_LIMIT.as_secs(),
+                last_words(process)
+            );
+        }
+    }
+}
+
+fn last_words(process: &Process) -> String {
+    let log = std::fs::read_to_string(process.log_path()).unwrap_or_default();
+    let lines: Vec<&str> = log.lines().rev().take(8).collect();
+    lines.into_iter().rev().map(|line| format!("  {line}\n")).collect()
+}
+
+fn print_next_steps(layout: &Layout) {
+    let shown = shown_path(&layout.dir);
+    say!("Your cluster is in {shown}. Try:\n");
+    say!("  export KUBECONFIG={}", layout.kubeconfig().display());
+    say!("  kubectl get nodes");
+    say!("  kubectl create deployment web --image=nginx --replicas=10");
+    say!("  kubectl get pods -o wide");
+    say!("  kill -9 $(cat {shown}/m1/pid)      # any master; nothing is lost");
+    say!("  ./x status; ./x start m1");
+}
+
+/// A path as a person in the current folder would write it.
+fn shown_path(path: &Path) -> String {
+    let here = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(&here).unwrap_or(path).display().to_string()
+}
