@@ -1,2 +1,39 @@
-//! Skeleton.
-fn main() {}
+//! The benchmarks: Trireme and its peers side by side in one run, never as timed unit tests.
+#![allow(clippy::print_stdout, reason = "a benchmark's result is what it prints")]
+
+mod api;
+mod crash;
+mod failover;
+mod ledger;
+mod peers;
+mod usage;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "bench", about = "Trireme's benchmarks")]
+struct Cli {
+    #[command(subcommand)]
+    benchmark: Benchmark,
+}
+
+#[derive(Subcommand)]
+enum Benchmark {
+    /// SIGKILL leaders under load: time to the next acknowledged write, failed, lost and doubled writes.
+    Failover(failover::Args),
+    /// SIGKILL all masters at once under load: nothing acknowledged is lost, every restart serves soon.
+    Crash(crash::Args),
+    /// Creates, gets, lists, memory and time to bound, against kube-apiserver with etcd.
+    Api(api::Args),
+}
+
+fn main() -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match Cli::parse().benchmark {
+            Benchmark::Failover(args) => failover::run(args).await,
+            Benchmark::Crash(args) => crash::run(args).await,
+            Benchmark::Api(args) => api::run(args).await,
+        }
+    })
+}

@@ -1,1 +1,7 @@
-//! Skeleton.
+//! Clusters of real processes and a lean client, for the end-to-end tests and the benchmarks.
+
+pub mod client;
+pub mod cluster;
+
+pub use client::{Client, Reply};
+pub use cluster::Cluster;

@@ -1,0 +1,205 @@
+//! A cluster of processes in a temporary folder, on ports of its own, gone when dropped.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use rand::Rng;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::client::{Client, Credentials};
+
+/// Ports a cluster takes from its base port on.
+const PORTS: u16 = 40;
+
+/// A running cluster.
+pub struct Cluster {
+    dir: tempfile::TempDir,
+    base_port: u16,
+    masters: usize,
+    credentials: Credentials,
+}
+
+/// The binary under test: `TRIREME_BIN`, or what `./x` built.
+pub fn binary() -> PathBuf {
+    if let Ok(path) = std::env::var("TRIREME_BIN") {
+        return path.into();
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("tests/e2e lies two folders down");
+    let target = std::env::var("CARGO_TARGET_DIR").map_or_else(|_| root.join("target"), PathBuf::from);
+    target.join("release/trireme")
+}
+
+/// A base port with all ports of a cluster free.
+fn free_base_port() -> u16 {
+    let mut random = rand::rng();
+    loop {
+        // Below the ephemeral range, so that outgoing connections of other tests do not take them meanwhile.
+        let base = random.random_range(250..800) * PORTS;
+        if (base..base + PORTS).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()) {
+            return base;
+        }
+    }
+}
+
+impl Cluster {
+    /// Starts a cluster and waits until it serves.
+    ///
+    /// # Errors
+    /// When it does not, with its last words.
+    pub fn up(masters: usize, nodes: usize) -> Result<Self> {
+        let dir = tempfile::Builder::new().prefix("trireme-e2e-").tempdir()?;
+        let base_port = free_base_port();
+        let output = Command::new(binary())
+            .args(["local", "--dir"])
+            .arg(dir.path())
+            .args(["up", &format!("--masters={masters}"), &format!("--nodes={nodes}")])
+            .arg(format!("--base-port={base_port}"))
+            .output()
+            .with_context(|| format!("running {}; ./x test builds it", binary().display()))?;
+        if !output.status.success() {
+            bail!("the cluster does not start: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        let at = |name: &str| dir.path().join(name);
+        let credentials = Credentials::read(&at("ca.crt"), &at("admin.crt"), &at("admin.key"))?;
+        Ok(Self { dir, base_port, masters, credentials })
+    }
+
+    /// Its folder.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The API address of master `index`, counted from 0.
+    ///
+    /// # Panics
+    /// Never: there are a handful of masters.
+    pub fn api(&self, index: usize) -> SocketAddr {
+        ([127, 0, 0, 1], self.base_port + 3 + u16::try_from(index).expect("a handful")).into()
+    }
+
+    /// The front door.
+    pub fn front(&self) -> SocketAddr {
+        ([127, 0, 0, 1], self.base_port).into()
+    }
+
+    /// The administrator's credentials.
+    pub fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
+    /// A connection to master `index` as administrator.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn client(&self, index: usize) -> Result<Client> {
+        Client::connect(self.api(index), &self.credentials).await
+    }
+
+    /// What a master says of itself.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn standing(&self, index: usize) -> Result<Value> {
+        self.client(index).await?.get("/trireme/standing").await?.success()
+    }
+
+    /// The index of the master that leads, as soon as one does.
+    ///
+    /// # Errors
+    /// When none does within ten seconds.
+    pub async fn leader(&self) -> Result<usize> {
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(10) {
+            for index in 0..self.masters {
+                if self.standing(index).await.is_ok_and(|s| s["leads"] == true) {
+                    return Ok(index);
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        bail!("no master leads after 10 s")
+    }
+
+    /// Process id of `m1`, `front`, `nodes`.
+    ///
+    /// # Errors
+    /// When it has no pid file.
+    pub fn pid(&self, name: &str) -> Result<i32> {
+        let path = self.dir().join(name).join("pid");
+        let text = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+        Ok(text.trim().parse()?)
+    }
+
+    /// Sends a signal.
+    ///
+    /// # Errors
+    /// When there is no such process.
+    pub fn signal(&self, name: &str, signal: Signal) -> Result<()> {
+        Ok(kill_process(Pid::from_raw(self.pid(name)?).context("pid 0")?, signal)?)
+    }
+
+    /// SIGKILL.
+    ///
+    /// # Errors
+    /// When there is no such process.
+    pub fn kill(&self, name: &str) -> Result<()> {
+        self.signal(name, Signal::KILL)
+    }
+
+    /// Runs `trireme local <args>` on this cluster.
+    ///
+    /// # Errors
+    /// When it fails, with what it said.
+    pub fn local(&self, args: &[&str]) -> Result<String> {
+        let output = Command::new(binary()).args(["local", "--dir"]).arg(self.dir()).args(args).output()?;
+        if !output.status.success() {
+            bail!("trireme local {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Starts a process again and waits until it serves.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn start(&self, name: &str) -> Result<()> {
+        self.local(&["start", name]).map(drop)
+    }
+
+    /// Runs kubectl against the front door.
+    ///
+    /// # Errors
+    /// When there is no kubectl.
+    pub fn kubectl(&self, args: &[&str]) -> Result<Output> {
+        Command::new("kubectl")
+            .arg("--kubeconfig")
+            .arg(self.dir().join("kubeconfig"))
+            // Discovery is cached by host and port, and another test's cluster may have had ours.
+            .arg("--cache-dir")
+            .arg(self.dir().join("kube-cache"))
+            .args(args)
+            .output()
+            .context("running kubectl")
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            // The logs are what a failed test leaves to read.
+            for name in (1..=self.masters).map(|i| format!("m{i}")).chain(["nodes".to_owned(), "front".to_owned()]) {
+                let log = std::fs::read_to_string(self.dir().join(&name).join("log")).unwrap_or_default();
+                let tail: Vec<&str> = log.lines().rev().take(40).collect();
+                eprintln!("--- {name}");
+                tail.iter().rev().for_each(|line| eprintln!("{line}"));
+            }
+        }
+        for name in (1..=self.masters).map(|i| format!("m{i}")).chain(["nodes".to_owned(), "front".to_owned()]) {
+            let _ = self.kill(&name);
+        }
+    }
+}
