@@ -53,18 +53,31 @@ pub async fn run(args: Args) -> Result<()> {
         _ if args.alone => None,
         Some(bin) => Some(measure_peer(&args, &bin).await?),
         None => {
-            println!("kube-apiserver and etcd are not at hand (TRIREME_PEERS names no folder with them): no comparison");
+            println!(
+                "kube-apiserver and etcd are not at hand (TRIREME_PEERS names no folder with them): no comparison"
+            );
             None
         }
     };
     println!("{:#}", json!({"benchmark": "api", "trireme": ours, "kubernetes": theirs}));
     if let Some(theirs) = theirs {
-        let ratio = |path: &str| match (ours.pointer(path).and_then(Value::as_f64), theirs.pointer(path).and_then(Value::as_f64)) {
+        let ratio = |path: &str| match (
+            ours.pointer(path).and_then(Value::as_f64),
+            theirs.pointer(path).and_then(Value::as_f64),
+        ) {
             (Some(ours), Some(theirs)) if theirs > 0.0 => format!("{:.2}", ours / theirs),
             _ => "-".to_owned(),
         };
         println!("ratios, Trireme to kube-apiserver:");
-        for path in ["/create/per_second", "/create/cpu_us", "/get/per_second", "/get/cpu_us", "/list_s", "/memory_mb/sum", "/bound_per_second"] {
+        for path in [
+            "/create/per_second",
+            "/create/cpu_us",
+            "/get/per_second",
+            "/get/cpu_us",
+            "/list_s",
+            "/memory_mb/sum",
+            "/bound_per_second",
+        ] {
             println!("  {path:<24}{}", ratio(path));
         }
     }
@@ -142,8 +155,11 @@ impl Subject<'_> {
                 list_mb = reply.body.len() as f64 / 1e6;
             }
         }
-        let loaded: Vec<u64> =
-            self.pids.iter().map(|pid| usage::of(&[*pid]).map(|u| u.memory_bytes / 1_000_000)).collect::<Result<_>>()?;
+        let loaded: Vec<u64> = self
+            .pids
+            .iter()
+            .map(|pid| usage::of(&[*pid]).map(|u| u.memory_bytes / 1_000_000))
+            .collect::<Result<_>>()?;
         let bound = self.deployment_to_bound().await?;
         Ok(json!({
             "create": create, "get": get, "list_s": list_s, "list_mb": list_mb,
@@ -219,7 +235,10 @@ impl Subject<'_> {
             }});
             client.merge(&format!("/api/v1/nodes/bench-{number}/status"), &ready).await?.success()?;
             // Created by hand, so that nobody takes the taint off that every new node carries.
-            client.merge(&format!("/api/v1/nodes/bench-{number}"), &json!({"spec": {"taints": []}})).await?.success()?;
+            client
+                .merge(&format!("/api/v1/nodes/bench-{number}"), &json!({"spec": {"taints": []}}))
+                .await?
+                .success()?;
         }
         let begun = Instant::now();
         for number in 0..10 {
@@ -241,7 +260,8 @@ impl Subject<'_> {
         let mut events = client.watch(path).await?;
         let mut bound = std::collections::BTreeSet::new();
         while bound.len() < self.args.deployed / 10 * 10 {
-            let event = tokio::time::timeout(Duration::from_secs(300), events.next()).await??.context("the watch ended")?;
+            let event =
+                tokio::time::timeout(Duration::from_secs(300), events.next()).await??.context("the watch ended")?;
             if event["object"]["spec"]["nodeName"].is_string() {
                 bound.insert(event["object"]["metadata"]["name"].as_str().unwrap_or_default().to_owned());
             }

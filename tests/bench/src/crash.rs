@@ -34,7 +34,8 @@ pub async fn run(args: Args) -> Result<()> {
     let ledger = Ledger::default();
     let mut restarts = Vec::new();
     for number in 1..=args.crashes {
-        let restart = crash(&cluster, &ledger, args.writers, number).await.with_context(|| format!("crash {number}"))?;
+        let restart =
+            crash(&cluster, &ledger, args.writers, number).await.with_context(|| format!("crash {number}"))?;
         println!("crash {number:>3}: serves again after {:>4} ms", restart.as_millis());
         restarts.push(restart);
         if number % 20 == 0 || number == args.crashes {
@@ -86,7 +87,8 @@ async fn crash(cluster: &Cluster, ledger: &Ledger, writers: usize, number: usize
     let restarted = Instant::now();
     // All three at once, as after a power failure: one alone has no quorum to serve with.
     std::thread::scope(|scope| {
-        let starts: Vec<_> = ["m1", "m2", "m3"].map(|name| scope.spawn(move || cluster.start(name))).into_iter().collect();
+        let starts: Vec<_> =
+            ["m1", "m2", "m3"].map(|name| scope.spawn(move || cluster.start(name))).into_iter().collect();
         starts.into_iter().try_for_each(|start| start.join().expect("a start does not panic"))
     })?;
     Ok(restarted.elapsed())

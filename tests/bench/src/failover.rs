@@ -38,7 +38,8 @@ pub async fn run(args: Args) -> Result<()> {
     let ledger = Ledger::default();
     let mut rounds = Vec::new();
     for number in 1..=args.kills {
-        let round = kill_leader(&cluster, &ledger, args.writers, number).await.with_context(|| format!("kill {number}"))?;
+        let round =
+            kill_leader(&cluster, &ledger, args.writers, number).await.with_context(|| format!("kill {number}"))?;
         println!(
             "kill {number:>3}: next write after {:>4} ms, next bound pod after {:>4} ms, failed on survivors: {}",
             round.write.as_millis(),
@@ -63,7 +64,10 @@ pub async fn run(args: Args) -> Result<()> {
     println!("{result:#}");
     if args.check {
         let kept = write["longest"].as_f64() <= Some(500.0) && bound["longest"].as_f64() <= Some(1000.0);
-        anyhow::ensure!(kept && failed == 0 && lost == 0 && doubled == 0, "a target of the failover benchmark is missed");
+        anyhow::ensure!(
+            kept && failed == 0 && lost == 0 && doubled == 0,
+            "a target of the failover benchmark is missed"
+        );
     }
     Ok(())
 }
@@ -108,7 +112,8 @@ async fn bind_pods(client: Client, round: usize, stop: watch::Receiver<bool>) ->
     let path = "/api/v1/namespaces/default/pods";
     let list = client.get(&format!("{path}?limit=1")).await?.success()?;
     let version = list["metadata"]["resourceVersion"].as_str().unwrap_or("0").to_owned();
-    let mut events = client.watch(&format!("{path}?watch=true&labelSelector=round%3D{round}&resourceVersion={version}")).await?;
+    let mut events =
+        client.watch(&format!("{path}?watch=true&labelSelector=round%3D{round}&resourceVersion={version}")).await?;
     let creating = {
         let (client, stop) = (client.clone(), stop.clone());
         tokio::spawn(async move {

@@ -53,11 +53,6 @@ pub struct Verdict {
 }
 
 impl Ledger {
-    /// All writes so far.
-    pub fn writes(&self) -> Vec<Write> {
-        self.0.lock().expect("no panic while held").values().cloned().collect()
-    }
-
     /// One writer: creates ConfigMaps one after another until told to stop. Each carries its request id as a label and a
     /// generated name, so that a write applied twice shows as two objects.
     pub async fn write(self, client: Client, master: usize, writer: String, stop: watch::Receiver<bool>) {
@@ -129,7 +124,12 @@ impl Ledger {
 pub fn summary_ms(mut values: Vec<Duration>) -> Value {
     values.sort();
     let at = |share: f64| {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "an index")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "an index"
+        )]
         let index = ((values.len().saturating_sub(1)) as f64 * share).round() as usize;
         values.get(index).map_or(0.0, |d| d.as_secs_f64() * 1e3)
     };

@@ -6,6 +6,7 @@ mod crash;
 mod failover;
 mod ledger;
 mod peers;
+mod rolling;
 mod usage;
 
 use clap::{Parser, Subcommand};
@@ -23,6 +24,8 @@ enum Benchmark {
     Failover(failover::Args),
     /// SIGKILL all masters at once under load: nothing acknowledged is lost, every restart serves soon.
     Crash(crash::Args),
+    /// A Deployment rolls while leaders are killed: the bounds hold at every revision.
+    Rolling(rolling::Args),
     /// Creates, gets, lists, memory and time to bound, against kube-apiserver with etcd.
     Api(api::Args),
 }
@@ -33,6 +36,7 @@ fn main() -> anyhow::Result<()> {
         match Cli::parse().benchmark {
             Benchmark::Failover(args) => failover::run(args).await,
             Benchmark::Crash(args) => crash::run(args).await,
+            Benchmark::Rolling(args) => rolling::run(args).await,
             Benchmark::Api(args) => api::run(args).await,
         }
     })

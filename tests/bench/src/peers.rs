@@ -80,7 +80,8 @@ impl Peer {
     fn start_apiserver(&mut self, bin: &Path) -> Result<()> {
         let dir = self.dir.path().to_owned();
         let key = dir.join("sa.key");
-        let made = Command::new("openssl").args(["genrsa", "-out"]).arg(&key).arg("2048").output().context("openssl")?;
+        let made =
+            Command::new("openssl").args(["genrsa", "-out"]).arg(&key).arg("2048").output().context("openssl")?;
         anyhow::ensure!(made.status.success(), "openssl: {}", String::from_utf8_lossy(&made.stderr));
         std::fs::write(dir.join("tokens"), format!("{TOKEN},admin,admin,system:masters\n"))?;
         let etcds: Vec<String> = (0..3).map(|i| format!("http://{}", loopback(PORT + 1 + 2 * i))).collect();
@@ -118,9 +119,12 @@ impl Peer {
         for name in ["kube-controller-manager", "kube-scheduler"] {
             self.spawn(
                 name,
-                Command::new(bin.join(name))
-                    .arg(format!("--kubeconfig={}", config.display()))
-                    .args(["--kube-api-qps=10000", "--kube-api-burst=10000", "--leader-elect=false", "--secure-port=0"]),
+                Command::new(bin.join(name)).arg(format!("--kubeconfig={}", config.display())).args([
+                    "--kube-api-qps=10000",
+                    "--kube-api-burst=10000",
+                    "--leader-elect=false",
+                    "--secure-port=0",
+                ]),
             )?;
         }
         Ok(())

@@ -32,5 +32,10 @@ pub fn metadata() -> Value {
 pub fn tracked_files() -> Vec<PathBuf> {
     let output = Command::new("git").args(["ls-files", "-z"]).current_dir(root()).output().expect("git runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).expect("paths are UTF-8").split('\0').filter(|p| !p.is_empty()).map(PathBuf::from).collect()
+    String::from_utf8(output.stdout)
+        .expect("paths are UTF-8")
+        .split('\0')
+        .filter(|p| !p.is_empty())
+        .map(PathBuf::from)
+        .collect()
 }

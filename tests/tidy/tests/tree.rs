@@ -22,7 +22,8 @@ fn no_source_file_is_longer_than_a_reader_can_hold() {
 #[test]
 fn nothing_promises_to_be_done_later() {
     // Spelled in two parts, so that this file does not find itself.
-    let promises = [concat!("to", "do!("), concat!("unimple", "mented!("), concat!("// TO", "DO"), concat!("// FIX", "ME")];
+    let promises =
+        [concat!("to", "do!("), concat!("unimple", "mented!("), concat!("// TO", "DO"), concat!("// FIX", "ME")];
     let mut findings = Vec::new();
     for path in tests_tidy::tracked_files() {
         if path.extension().is_none_or(|e| e != "rs") {
@@ -48,7 +49,11 @@ fn docs_name_files_that_exist() {
         for (index, quoted) in text.split('`').enumerate() {
             let is_code = index % 2 == 1;
             let plain = quoted.chars().all(|c| c.is_ascii_alphanumeric() || "/_.-".contains(c));
-            if is_code && plain && folders.iter().any(|f| quoted.starts_with(f)) && !tests_tidy::root().join(quoted).exists() {
+            if is_code
+                && plain
+                && folders.iter().any(|f| quoted.starts_with(f))
+                && !tests_tidy::root().join(quoted).exists()
+            {
                 findings.push(format!("{page} names {quoted}, which does not exist"));
             }
         }
