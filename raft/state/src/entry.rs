@@ -4,9 +4,10 @@ use std::any::Any;
 use std::fmt;
 use std::sync::OnceLock;
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
+use xxhash_rust::xxh3::Xxh3;
 
-use crate::Revision;
+use crate::{Keyring, Payload, Record, Revision};
 
 /// A version of a key. Always behind an `Arc`; its bytes serve GET, LIST and WATCH alike.
 pub struct Entry {
@@ -40,6 +41,52 @@ pub struct Spliced {
 }
 
 impl Entry {
+    /// The version that a record describes. `None` for a deletion, or when a sealed value does not open.
+    pub fn from_record(revision: Revision, record: &Record, keyring: &dyn Keyring) -> Option<Self> {
+        let payload = record.payload.as_ref()?;
+        let (value, spliced) = match payload {
+            Payload::Opaque(bytes) => (bytes.clone(), None),
+            Payload::Object { json, splice_at } => splice(json, *splice_at, revision)?,
+            Payload::Sealed { key_id, nonce, ciphertext, splice_at } => {
+                splice(&keyring.open(&record.key, *key_id, nonce, ciphertext)?, *splice_at, revision)?
+            }
+        };
+        Some(Self {
+            key: record.key.clone(),
+            value,
+            create_revision: record.create_revision,
+            mod_revision: revision,
+            version: record.version,
+            lease: record.lease,
+            spliced,
+            digest: digest(revision, record),
+            forms: OnceLock::new(),
+        })
+    }
+
+    /// This value as the event of its deletion shows it: with the deletion's revision.
+    #[must_use]
+    pub fn deleted_at(&self, revision: Revision) -> Self {
+        let (value, spliced) = match self.spliced {
+            None => (self.value.clone(), None),
+            Some(at) => {
+                let (head, tail) = self.unspliced();
+                join(head, tail, at.at, revision)
+            }
+        };
+        Self {
+            key: self.key.clone(),
+            value,
+            create_revision: self.create_revision,
+            mod_revision: revision,
+            version: self.version,
+            lease: self.lease,
+            spliced,
+            digest: 0,
+            forms: OnceLock::new(),
+        }
+    }
+
     /// The forms of this entry, made on first use and shared by all readers. One type per entry: the layer that serves
     /// the key's resource (api/rest for objects) owns it.
     ///
@@ -65,6 +112,41 @@ impl Entry {
         let (head, tail) = self.unspliced();
         proposed.len() == head.len() + tail.len() && proposed.starts_with(head) && proposed.ends_with(tail)
     }
+}
+
+fn splice(json: &[u8], at: u32, revision: Revision) -> Option<(Bytes, Option<Spliced>)> {
+    let (head, tail) = json.split_at_checked(at as usize)?;
+    Some(join(head, tail, at, revision))
+}
+
+fn join(head: &[u8], tail: &[u8], at: u32, revision: Revision) -> (Bytes, Option<Spliced>) {
+    let member = format!("\"resourceVersion\":\"{revision}\",");
+    let mut value = BytesMut::with_capacity(head.len() + member.len() + tail.len());
+    value.put_slice(head);
+    value.put_slice(member.as_bytes());
+    value.put_slice(tail);
+    let len = u32::try_from(member.len()).expect("a revision has at most 20 digits");
+    (value.freeze(), Some(Spliced { at, len }))
+}
+
+/// Digest of a live version: key, revisions and the stored form, so that replicas with different keys at hand agree.
+fn digest(revision: Revision, record: &Record) -> u128 {
+    let mut hasher = Xxh3::new();
+    hasher.update(&(record.key.len() as u64).to_le_bytes());
+    hasher.update(&record.key);
+    for number in [revision, record.create_revision, record.version, record.lease.cast_unsigned()] {
+        hasher.update(&number.to_le_bytes());
+    }
+    match &record.payload {
+        None => {}
+        Some(Payload::Opaque(bytes)) => hasher.update(bytes),
+        Some(Payload::Object { json, .. }) => hasher.update(json),
+        Some(Payload::Sealed { nonce, ciphertext, .. }) => {
+            hasher.update(nonce);
+            hasher.update(ciphertext);
+        }
+    }
+    hasher.digest128()
 }
 
 impl fmt::Debug for Entry {

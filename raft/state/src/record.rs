@@ -1,0 +1,51 @@
+//! What a command leaves behind on disk.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::{Epoch, Outcome, Payload, Revision};
+
+/// One version of a key as it is stored, or its deletion. Filed under its revision.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// The key.
+    pub key: Bytes,
+    /// The value as proposed (sealed values stay sealed); `None` for a deletion.
+    pub payload: Option<Payload>,
+    /// Revision of the creation of this incarnation.
+    pub create_revision: Revision,
+    /// 1 at creation, then counting up; of a deletion, that of the version deleted.
+    pub version: u64,
+    /// Lease of the etcd face; 0 for none.
+    pub lease: i64,
+    /// The revision of the version that this one supersedes.
+    pub previous: Option<Revision>,
+}
+
+/// Everything that applying one log entry changed, to be written in one batch with the entry's index.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Delta {
+    /// New versions by revision, ascending.
+    pub records: Vec<(Revision, Record)>,
+    /// Outcomes that the retry window took in: boot, sequence, outcome.
+    pub remembered: Vec<(u64, u64, Outcome)>,
+    /// Low-water marks that rose: all sequences of the boot up to this one are forgotten.
+    pub forgotten: Vec<(u64, u64)>,
+    /// The scalars after the entry.
+    pub scalars: Scalars,
+    /// The compaction floor rose from, to.
+    pub compacted: Option<(Revision, Revision)>,
+}
+
+/// The state's small numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scalars {
+    /// The store's revision.
+    pub revision: Revision,
+    /// The epoch in force.
+    pub epoch: Epoch,
+    /// The compaction floor: reads and watches at lower revisions are refused.
+    pub compacted: Revision,
+    /// Sum of the digests of all live entries, wrapping.
+    pub hash: u128,
+}
