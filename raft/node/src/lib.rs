@@ -1,1 +1,48 @@
-//! Skeleton.
+//! Raft: the replicated store of one member, on openraft.
+//!
+//! [`Node`] is what the layers above see as [`raft_state::port::Store`]. Inside, the Raft core, the peer port and their
+//! timers run on a runtime of their own, so that no load on the API delays a heartbeat; the log is written by a thread
+//! of its own, and applied by another.
+//!
+//! Invariants:
+//! - an outcome is returned only when its entry is committed by a quorum and applied on this member;
+//! - a command is applied at most once, however often and through however many leaders it was sent: its id is
+//!   (boot of the member that took it, sequence), and the state keeps the outcomes of ids that may still be in flight;
+//! - a linearizable read waits for an index that a quorum confirmed after the read began, never for a clock;
+//! - a leader that no quorum has answered within the lease refuses writes and reads, and says so in its standing;
+//! - every peer message names protocol version, cluster, sender and addressee, and is refused when one of them is wrong;
+//! - whatever breaks storage or the Raft core ends the process.
+
+mod batch;
+mod compact;
+mod config;
+mod exit;
+pub mod faults;
+mod forward;
+mod leader;
+mod log;
+mod machine;
+mod metrics;
+mod node;
+mod peer;
+mod reads;
+mod record;
+mod registry;
+mod route;
+mod snapshots;
+mod standing;
+mod start;
+mod successor;
+mod types;
+mod watchdog;
+mod wire;
+
+pub use config::{Compaction, Limits, NodeConfig, PeerTls, Timing};
+pub use exit::Exit;
+pub use metrics::{Histogram, Metrics};
+pub use node::Node;
+pub use peer::identity::{MASTERS_GROUP, PEER_NAME};
+pub use start::{Hooks, StartError};
+pub use wire::PROTOCOL;
+
+pub use raft_state::Keyring;

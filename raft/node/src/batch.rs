@@ -1,0 +1,86 @@
+//! Group commit: what waits at the leader shares a log entry.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use openraft::impls::ProgressResponder;
+use tokio::sync::{Semaphore, mpsc};
+
+use crate::config::Limits;
+use crate::metrics::Metrics;
+use crate::record;
+use crate::types::{Commands, Raft};
+
+/// Entries that are not yet committed, at most. While they are on their way everything else gathers for the next one:
+/// with one, a proposal waits for up to two round trips; with many, batches are small and fsyncs frequent.
+const ENTRIES_IN_FLIGHT: usize = 3;
+
+/// One proposal on its way into the log.
+pub(crate) struct Item {
+    /// Encoded commands with their ids.
+    pub(crate) encoded: Bytes,
+    /// Told once whether the log took it.
+    pub(crate) verdict: Verdict,
+}
+
+/// Who wants to know whether the log took a proposal.
+pub(crate) struct Verdict {
+    /// Names the proposal to whoever listens.
+    pub(crate) ticket: u64,
+    /// Gets the ticket, and whether the log took it.
+    pub(crate) listener: mpsc::UnboundedSender<(u64, bool)>,
+}
+
+impl Verdict {
+    fn tell(self, accepted: bool) {
+        // A listener that is gone retries through another leader or has given up.
+        let _ = self.listener.send((self.ticket, accepted));
+    }
+}
+
+/// Proposes what comes in, many at a time, for as long as the sender lives. On a member that does not lead, every
+/// verdict is a refusal.
+pub(crate) async fn run(raft: Raft, mut items: mpsc::UnboundedReceiver<Item>, limits: Limits, metrics: Arc<Metrics>) {
+    let slots = Arc::new(Semaphore::new(ENTRIES_IN_FLIGHT));
+    let mut carried = None;
+    loop {
+        let Some(first) = (match carried.take() {
+            Some(item) => Some(item),
+            None => items.recv().await,
+        }) else {
+            return;
+        };
+        let Ok(slot) = slots.clone().acquire_owned().await else { return };
+        let mut batch = vec![first];
+        let mut bytes = batch[0].encoded.len();
+        while let Ok(item) = items.try_recv() {
+            if bytes + item.encoded.len() > limits.batch_bytes {
+                carried = Some(item);
+                break;
+            }
+            bytes += item.encoded.len();
+            batch.push(item);
+        }
+        let payload = record::join(batch.iter().map(|item| &item.encoded));
+        let verdicts: Vec<Verdict> = batch.into_iter().map(|item| item.verdict).collect();
+        metrics.batch_proposals.record(verdicts.len() as u64);
+        let (responder, committed, completed) = ProgressResponder::new();
+        let started = Instant::now();
+        let sent = raft.client_write_ff(Commands(payload), Some(responder)).await;
+        let metrics = metrics.clone();
+        tokio::spawn(async move {
+            let accepted = sent.is_ok() && {
+                let committed = committed.await.is_ok();
+                drop(slot);
+                if committed {
+                    metrics.commit_us.record_elapsed(started);
+                }
+                matches!(completed.await, Ok(Ok(_)))
+            };
+            for verdict in verdicts {
+                verdict.tell(accepted);
+            }
+        });
+    }
+}

@@ -1,0 +1,123 @@
+//! Faults for tests: links between members that can be cut and healed.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// Which links are cut. A cut link is silent both ways: nothing is refused, nothing arrives, as with a cable pulled.
+/// Shared by all members of a test; nothing is ever cut in production.
+#[derive(Debug, Default)]
+pub struct Faults {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    cut: BTreeSet<(u64, u64)>,
+    waiting: Vec<Waker>,
+}
+
+impl Faults {
+    /// Cuts what `a` dials at `b` and the other way round.
+    pub fn cut(&self, a: u64, b: u64) {
+        let mut inner = self.inner.lock();
+        inner.cut.insert((a, b));
+        inner.cut.insert((b, a));
+    }
+
+    /// Mends every link.
+    pub fn heal(&self) {
+        let mut inner = self.inner.lock();
+        inner.cut.clear();
+        for waker in inner.waiting.drain(..) {
+            waker.wake();
+        }
+    }
+
+    /// Pending while the link is cut.
+    fn poll(&self, from: u64, to: u64, context: &Context<'_>) -> Poll<()> {
+        let mut inner = self.inner.lock();
+        if !inner.cut.contains(&(from, to)) {
+            return Poll::Ready(());
+        }
+        inner.waiting.push(context.waker().clone());
+        Poll::Pending
+    }
+}
+
+/// A connection to a peer, dialled from here.
+pub(crate) struct Link {
+    stream: TcpStream,
+    faults: Option<Arc<Faults>>,
+    from: u64,
+    to: u64,
+    /// What came in while the link was cut: delivered when it heals.
+    held: Vec<u8>,
+}
+
+impl Link {
+    /// Connects; waits for ever while the link is cut, so callers set a timeout.
+    pub(crate) async fn dial(address: &str, from: u64, to: u64, faults: Option<Arc<Faults>>) -> io::Result<Self> {
+        if let Some(faults) = &faults {
+            std::future::poll_fn(|context| faults.poll(from, to, context)).await;
+        }
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, faults, from, to, held: Vec::new() })
+    }
+
+    fn poll_open(&self, context: &Context<'_>) -> Poll<()> {
+        match &self.faults {
+            Some(faults) => faults.poll(self.from, self.to, context),
+            None => Poll::Ready(()),
+        }
+    }
+}
+
+impl AsyncRead for Link {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        std::task::ready!(self.poll_open(context));
+        if !self.held.is_empty() {
+            let taken = self.held.len().min(buffer.remaining());
+            buffer.put_slice(&self.held[..taken]);
+            self.held.drain(..taken);
+            return Poll::Ready(Ok(()));
+        }
+        let before = buffer.filled().len();
+        std::task::ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        // The cut may have come while the read was waiting.
+        if buffer.filled().len() > before && self.poll_open(context).is_pending() {
+            self.held.extend_from_slice(&buffer.filled()[before..]);
+            buffer.set_filled(before);
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Link {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        std::task::ready!(self.poll_open(context));
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        std::task::ready!(self.poll_open(context));
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        std::task::ready!(self.poll_open(context));
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}

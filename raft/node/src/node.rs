@@ -1,0 +1,259 @@
+//! One member of the cluster.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use openraft::async_runtime::watch::WatchReceiver;
+use parking_lot::Mutex;
+use raft_state::port::{BoxFuture, Cursor, ProposeError, ReadError, ReadLevel, Standing, Store, WatchError};
+use raft_state::{Command, Outcome, Revision, Snapshot};
+use tokio::sync::{mpsc, watch};
+
+use crate::config::{Limits, NodeConfig, Timing};
+use crate::machine::{Applied, View};
+use crate::metrics::{Metrics, increment};
+use crate::reads::Reads;
+use crate::registry::Registry;
+use crate::standing::successor;
+use crate::start::{self, Hooks, Host, StartError};
+use crate::types::Raft;
+
+/// A member: its Raft core, its peer port, its log and its state.
+///
+/// Its own threads run all of it, so the methods may be called from any tokio runtime. Stop it with
+/// [`Node::shutdown`]; one that is merely dropped stops without handing leadership over.
+pub struct Node {
+    pub(crate) id: u64,
+    pub(crate) raft: Raft,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) fresh: mpsc::UnboundedSender<u64>,
+    pub(crate) reads: Reads,
+    pub(crate) view: Arc<View>,
+    pub(crate) applied: watch::Receiver<Applied>,
+    pub(crate) standing: watch::Receiver<Standing>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) timing: Timing,
+    pub(crate) limits: Limits,
+    /// Set before Raft is stopped on purpose.
+    pub(crate) stopping: Arc<AtomicBool>,
+    /// Ends the peer port.
+    pub(crate) closing: watch::Sender<bool>,
+    pub(crate) host: Mutex<Option<Host>>,
+}
+
+impl Node {
+    /// Starts a member and returns once its peer port is open and Raft runs; [`Store::standing`] says when it serves.
+    ///
+    /// # Errors
+    /// When the configuration, a certificate, the peer port or the data folder is not usable.
+    pub async fn start(config: NodeConfig) -> Result<Arc<Self>, StartError> {
+        Self::start_with(config, Hooks::default()).await
+    }
+
+    /// As [`Node::start`], with what tests put in place of the world.
+    ///
+    /// # Errors
+    /// As [`Node::start`].
+    #[doc(hidden)]
+    pub async fn start_with(config: NodeConfig, hooks: Hooks) -> Result<Arc<Self>, StartError> {
+        start::start(config, hooks).await
+    }
+
+    /// Drawn at random when this member started: names it in command ids and epochs.
+    pub fn boot_id(&self) -> u64 {
+        self.registry.boot()
+    }
+
+    /// This member's id.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// What this member counts.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// Hands leadership over if this member has it, waits until the successor is seen (at most
+    /// [`Timing::handover`]), then stops. Calls that still wait end with `Stopping`.
+    pub async fn shutdown(&self) {
+        if self.host.lock().is_none() {
+            return;
+        }
+        self.hand_over().await;
+        self.stopping.store(true, Ordering::Release);
+        self.registry.close();
+        // Closed for those who still wait for the port; nobody may.
+        let _ = self.closing.send(true);
+        if let Err(e) = self.raft.shutdown().await {
+            tracing::warn!("the Raft core did not stop cleanly: {e}");
+        }
+        self.end(Duration::from_secs(5)).await;
+        tracing::info!(id = self.id, "this member has stopped");
+    }
+
+    /// Stops everything at once, as if the process had been killed: no goodbye to anybody. For tests.
+    #[doc(hidden)]
+    pub async fn kill(&self) {
+        self.stopping.store(true, Ordering::Release);
+        self.end(Duration::ZERO).await;
+        self.registry.close();
+    }
+
+    async fn end(&self, patience: Duration) {
+        let Some(host) = self.host.lock().take() else { return };
+        // Waiting for threads belongs on a thread that may wait.
+        let ended = tokio::task::spawn_blocking(move || host.end(patience)).await;
+        if let Err(e) = ended {
+            tracing::warn!("ending this member's threads: {e}");
+        }
+    }
+
+    async fn hand_over(&self) {
+        let metrics = self.raft.metrics();
+        let mut standing = self.standing.clone();
+        let deadline = tokio::time::Instant::now() + self.timing.handover;
+        loop {
+            let now = metrics.borrow_watched().clone();
+            if now.current_leader != Some(self.id) || !standing.borrow().leads {
+                return;
+            }
+            let Some(to) = successor(&now) else { return };
+            tracing::info!(to, "handing leadership over");
+            if self.raft.trigger().transfer_leader(to).await.is_err() {
+                return;
+            }
+            // A transfer is a letter, not a call: it has worked when somebody else is seen to lead.
+            let seen = standing.wait_for(|s| s.leader.is_some_and(|leader| leader != self.id));
+            let attempt = (tokio::time::Instant::now() + self.timing.election_max * 4).min(deadline);
+            match tokio::time::timeout_at(attempt, seen).await {
+                Ok(_) => return,
+                Err(_) if tokio::time::Instant::now() < deadline => {}
+                Err(_) => {
+                    tracing::warn!("nobody took leadership over in time");
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn propose_now(&self, commands: Vec<Command>, deadline: Instant) -> Result<Vec<Outcome>, ProposeError> {
+        if commands.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.refuse_when_stopping().map_err(ProposeError::Stopping)?;
+        let started = Instant::now();
+        let limit = self.limits.proposal_bytes;
+        let (first, outcomes) = self.registry.enter(&commands, |ids, commands| {
+            let encoded = crate::machine::encode(ids, commands);
+            if encoded.len() > limit {
+                return Err(ProposeError::TooLarge { bytes: encoded.len(), limit });
+            }
+            Ok(encoded)
+        })?;
+        drop(commands);
+        let _leave = Leave { registry: &self.registry, first };
+        if self.fresh.send(first).is_err() {
+            return Err(stopping());
+        }
+        match tokio::time::timeout_at(deadline.into(), outcomes).await {
+            Ok(Ok(outcomes)) => {
+                self.metrics.propose_us.record_elapsed(started);
+                Ok(outcomes)
+            }
+            Ok(Err(_)) => Err(stopping()),
+            Err(_) => {
+                increment(&self.metrics.propose_timeouts);
+                Err(ProposeError::DeadlineExceeded)
+            }
+        }
+    }
+
+    async fn read_now(&self, level: ReadLevel, deadline: Instant) -> Result<Snapshot, ReadError> {
+        self.refuse_when_stopping().map_err(ReadError::Stopping)?;
+        match level {
+            ReadLevel::Linearizable => {
+                let index = self.within(deadline, self.reads.index(false)).await?;
+                let index = index.map_err(|_| ReadError::Stopping("the member is stopping".to_owned()))?;
+                self.reach(deadline, |applied| applied.index >= index).await?;
+                Ok(self.view.snapshot())
+            }
+            ReadLevel::AtLeast(revision) => {
+                self.reach(deadline, |applied| applied.revision >= revision).await?;
+                Ok(self.view.snapshot())
+            }
+            ReadLevel::Exact(revision) => {
+                self.reach(deadline, |applied| applied.revision >= revision).await?;
+                self.view.exact(revision).await
+            }
+        }
+    }
+
+    /// Waits until this member has applied enough.
+    async fn reach(&self, deadline: Instant, enough: impl FnMut(&Applied) -> bool) -> Result<(), ReadError> {
+        let mut applied = self.applied.clone();
+        let reached = self.within(deadline, applied.wait_for(enough)).await?;
+        reached.map(drop).map_err(|_| ReadError::Stopping("the member is stopping".to_owned()))
+    }
+
+    async fn within<T>(&self, deadline: Instant, work: impl Future<Output = T>) -> Result<T, ReadError> {
+        match tokio::time::timeout_at(deadline.into(), work).await {
+            Ok(done) => Ok(done),
+            Err(_) => Err(ReadError::DeadlineExceeded { current: self.applied.borrow().revision }),
+        }
+    }
+
+    fn refuse_when_stopping(&self) -> Result<(), String> {
+        if self.stopping.load(Ordering::Acquire) { Err("the member is stopping".to_owned()) } else { Ok(()) }
+    }
+}
+
+fn stopping() -> ProposeError {
+    ProposeError::Stopping("the member is stopping; the commands may have been applied".to_owned())
+}
+
+impl Store for Node {
+    fn propose(&self, commands: Vec<Command>, deadline: Instant) -> BoxFuture<'_, Result<Vec<Outcome>, ProposeError>> {
+        Box::pin(self.propose_now(commands, deadline))
+    }
+
+    fn read(&self, level: ReadLevel, deadline: Instant) -> BoxFuture<'_, Result<Snapshot, ReadError>> {
+        Box::pin(self.read_now(level, deadline))
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        self.view.snapshot()
+    }
+
+    fn watch(&self, prefix: &[u8], after: Revision) -> Result<Box<dyn Cursor>, WatchError> {
+        self.refuse_when_stopping().map_err(WatchError::Stopping)?;
+        self.view.watch(prefix, after)
+    }
+
+    fn standing(&self) -> watch::Receiver<Standing> {
+        self.standing.clone()
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.stopping.store(true, Ordering::Release);
+        if let Some(host) = self.host.lock().take() {
+            host.abandon();
+        }
+    }
+}
+
+/// Ends the wait for a proposal, also when its future is dropped.
+struct Leave<'a> {
+    registry: &'a Registry,
+    first: u64,
+}
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        self.registry.leave(self.first);
+    }
+}

@@ -1,0 +1,108 @@
+//! Connections to the other members.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use api_proto::peer::peer_client::PeerClient;
+use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+
+use crate::config::{PeerTls, Timing};
+use crate::faults::{Faults, Link};
+use crate::peer::identity::PEER_NAME;
+use crate::wire::Letterhead;
+
+/// A message may be this large: one log entry and what surrounds it.
+pub(crate) const MESSAGE_BYTES_MAX: usize = 64 << 20;
+
+/// What is in flight on one stream, so that replication does not wait for window updates.
+pub(crate) const WINDOW_BYTES: u32 = 16 << 20;
+
+/// Connections are kept apart by purpose, so that a full pipe of one never delays another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Lane {
+    /// Votes, heartbeats, read indexes: small and urgent.
+    Control,
+    /// Log entries.
+    Replication,
+    /// Proposals on their way to the leader.
+    Forward,
+    /// Snapshots.
+    Bulk,
+}
+
+/// Dials peers and keeps what it dialled.
+pub(crate) struct Dialer {
+    pub(crate) letterhead: Letterhead,
+    tls: ClientTlsConfig,
+    connect_timeout: Duration,
+    silence: Duration,
+    faults: Option<Arc<Faults>>,
+    channels: Mutex<BTreeMap<(u64, Lane), (String, Channel)>>,
+}
+
+impl Dialer {
+    pub(crate) fn new(letterhead: Letterhead, tls: &PeerTls, timing: &Timing, faults: Option<Arc<Faults>>) -> Self {
+        let tls = ClientTlsConfig::new()
+            .domain_name(PEER_NAME)
+            .ca_certificate(Certificate::from_pem(&tls.ca_pem))
+            .identity(Identity::from_pem(&tls.cert_pem, &tls.key_pem));
+        Self {
+            letterhead,
+            tls,
+            // A round of votes is worth more than an attempt that hangs.
+            connect_timeout: timing.election_max.max(Duration::from_millis(100)),
+            silence: (timing.election_max * 4).max(Duration::from_millis(500)),
+            faults,
+            channels: Mutex::new(BTreeMap::new()),
+        }
+    }
+
+    /// A client of a peer. Connects on first use and again at once whenever the connection broke.
+    pub(crate) fn client(&self, peer: u64, address: &str, lane: Lane) -> io::Result<PeerClient<Channel>> {
+        let mut channels = self.channels.lock();
+        if let Some((known, channel)) = channels.get(&(peer, lane))
+            && known == address
+        {
+            return Ok(wrap(channel.clone()));
+        }
+        let channel = self.channel(peer, address)?;
+        channels.insert((peer, lane), (address.to_owned(), channel.clone()));
+        Ok(wrap(channel))
+    }
+
+    fn channel(&self, peer: u64, address: &str) -> io::Result<Channel> {
+        let endpoint = Endpoint::from_shared(format!("https://{address}"))
+            .and_then(|endpoint| endpoint.tls_config(self.tls.clone()))
+            .map_err(io::Error::other)?
+            .connect_timeout(self.connect_timeout)
+            .initial_stream_window_size(WINDOW_BYTES)
+            .initial_connection_window_size(WINDOW_BYTES)
+            // A peer that fell silent is found out by unanswered pings; only traffic could tell otherwise.
+            .http2_keep_alive_interval(self.silence)
+            .keep_alive_timeout(self.silence)
+            .keep_alive_while_idle(true);
+        let (from, faults, address) = (self.letterhead.id, self.faults.clone(), address.to_owned());
+        Ok(endpoint.connect_with_connector_lazy(tower::service_fn(move |_| {
+            let (faults, address) = (faults.clone(), address.clone());
+            async move { Link::dial(&address, from, peer, faults).await.map(TokioIo::new) }
+        })))
+    }
+
+    /// Whether a peer's machine answers that nobody listens there: its process is gone for sure. Silence proves nothing.
+    pub(crate) async fn is_refused(&self, peer: u64, address: &str) -> bool {
+        let dial = Link::dial(address, self.letterhead.id, peer, self.faults.clone());
+        match tokio::time::timeout(self.connect_timeout, dial).await {
+            Ok(Err(e)) => e.kind() == io::ErrorKind::ConnectionRefused,
+            _ => false,
+        }
+    }
+}
+
+fn wrap(channel: Channel) -> PeerClient<Channel> {
+    PeerClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX).max_encoding_message_size(MESSAGE_BYTES_MAX)
+}
+

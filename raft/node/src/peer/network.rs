@@ -1,0 +1,199 @@
+//! How openraft reaches the other members.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::stream::{BoxStream, Stream};
+use openraft::error::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
+use openraft::network::{Backoff, RPCOption};
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult, TransferLeaderError,
+    TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
+};
+use openraft::{OptionalSend, RaftNetworkFactory, RaftNetworkV2};
+use tonic::Status;
+use tonic::transport::Channel;
+
+use api_proto::peer::peer_client::PeerClient;
+
+use crate::machine::Checkpoint;
+use crate::peer::dial::{Dialer, Lane};
+use crate::peer::snapshot;
+use crate::types::{Address, TypeConfig, Vote};
+use crate::wire;
+
+/// Makes clients of peers.
+#[derive(Clone)]
+pub(crate) struct Network {
+    pub(crate) dialer: Arc<Dialer>,
+}
+
+impl Network {
+    fn link(&self, peer: u64, node: &Address, lane: Lane) -> PeerLink {
+        PeerLink { dialer: self.dialer.clone(), peer, address: node.peer.clone(), lane }
+    }
+}
+
+impl RaftNetworkFactory<TypeConfig> for Network {
+    type Network = PeerLink;
+
+    /// For replication, and for votes too: those go out on the control lane whatever the link's own is.
+    async fn new_client(&mut self, target: u64, node: &Address) -> PeerLink {
+        self.link(target, node, Lane::Replication)
+    }
+
+    async fn new_heartbeat_client(&mut self, target: u64, node: &Address) -> PeerLink {
+        self.link(target, node, Lane::Control)
+    }
+
+    async fn new_snapshot_client(&mut self, target: u64, node: &Address) -> PeerLink {
+        self.link(target, node, Lane::Bulk)
+    }
+}
+
+/// A client of one peer.
+pub(crate) struct PeerLink {
+    dialer: Arc<Dialer>,
+    peer: u64,
+    address: String,
+    lane: Lane,
+}
+
+impl PeerLink {
+    fn client(&self, lane: Lane) -> Result<PeerClient<Channel>, Unreachable<TypeConfig>> {
+        self.dialer.client(self.peer, &self.address, lane).map_err(|e| Unreachable::new(&e))
+    }
+
+    fn header(&self) -> Option<api_proto::peer::Header> {
+        self.dialer.letterhead.to(self.peer)
+    }
+
+    async fn ask_for_vote(
+        &self,
+        request: VoteRequest<TypeConfig>,
+        pre: bool,
+    ) -> Result<VoteResponse<TypeConfig>, RPCError<TypeConfig>> {
+        let mut client = self.client(Lane::Control)?;
+        let request = wire::vote_request_to(&request, self.header());
+        let response = if pre { client.pre_vote(request).await } else { client.vote(request).await };
+        let response = response.map_err(|s| self.unreachable(&s))?.into_inner();
+        self.check(response.header.as_ref())?;
+        wire::vote_response_from(&response).map_err(|s| self.unreachable(&s))
+    }
+
+    fn check(&self, header: Option<&api_proto::peer::Header>) -> Result<(), RPCError<TypeConfig>> {
+        self.dialer.letterhead.check(header).map(drop).map_err(|s| self.unreachable(&s))
+    }
+
+    fn unreachable(&self, status: &Status) -> RPCError<TypeConfig> {
+        if status.code() == tonic::Code::FailedPrecondition {
+            tracing::error!(peer = self.peer, address = self.address, "a peer refuses us: {}", status.message());
+        }
+        RPCError::Unreachable(Unreachable::new(status))
+    }
+}
+
+/// How long replication leaves a peer alone that cannot be reached: so short that a restarted one is not kept waiting,
+/// so long that a dead one costs nothing.
+fn backoff() -> impl Iterator<Item = Duration> + Send {
+    [5, 10, 20, 40].into_iter().chain(std::iter::repeat(80)).map(Duration::from_millis)
+}
+
+impl RaftNetworkV2<TypeConfig> for PeerLink {
+    type SnapshotData = Checkpoint;
+
+    async fn append_entries(
+        &mut self,
+        request: AppendEntriesRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<AppendEntriesResponse<TypeConfig>, RPCError<TypeConfig>> {
+        let answers = self.stream_append(Box::pin(futures::stream::iter([request])), option).await?;
+        let first = { answers }.next().await;
+        match first {
+            Some(result) => result.map(AppendEntriesResponse::from),
+            None => Err(RPCError::Network(NetworkError::from_string("the peer ended the stream without an answer"))),
+        }
+    }
+
+    fn stream_append<'s, S>(
+        &'s mut self,
+        input: S,
+        _option: RPCOption,
+    ) -> BoxFuture<
+        's,
+        Result<BoxStream<'s, Result<StreamAppendResult<TypeConfig>, RPCError<TypeConfig>>>, RPCError<TypeConfig>>,
+    >
+    where
+        S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
+    {
+        let header = self.header();
+        let requests = input.map(move |request| wire::append_to(request, header.clone()));
+        Box::pin(async move {
+            let mut client = self.client(self.lane)?;
+            let response = client.append(requests).await.map_err(|s| self.unreachable(&s))?;
+            let link = &*self;
+            let answers = response.into_inner().map(move |answer| {
+                let answer = answer.map_err(|s| link.unreachable(&s))?;
+                link.check(answer.header.as_ref())?;
+                wire::append_result_from(answer).map_err(|s| link.unreachable(&s))
+            });
+            Ok(answers.boxed())
+        })
+    }
+
+    async fn vote(
+        &mut self,
+        request: VoteRequest<TypeConfig>,
+        _option: RPCOption,
+    ) -> Result<VoteResponse<TypeConfig>, RPCError<TypeConfig>> {
+        self.ask_for_vote(request, false).await
+    }
+
+    async fn pre_vote(
+        &mut self,
+        request: VoteRequest<TypeConfig>,
+        _option: RPCOption,
+    ) -> Result<VoteResponse<TypeConfig>, RPCError<TypeConfig>> {
+        self.ask_for_vote(request, true).await
+    }
+
+    async fn full_snapshot(
+        &mut self,
+        vote: Vote,
+        snapshot: openraft::alias::SnapshotOf<TypeConfig, Checkpoint>,
+        cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
+        _option: RPCOption,
+    ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
+        let client = self.client(Lane::Bulk)?;
+        let send = snapshot::send(client, self.header(), &self.dialer.letterhead, vote, snapshot);
+        tokio::select! {
+            sent = send => sent,
+            closed = cancel => Err(StreamingError::Closed(closed)),
+        }
+    }
+
+    async fn transfer_leader(
+        &mut self,
+        request: TransferLeaderRequest<TypeConfig>,
+        _option: RPCOption,
+    ) -> Result<TransferLeaderResponse<TypeConfig>, RPCError<TypeConfig>> {
+        let mut client = self.client(Lane::Control)?;
+        let message = wire::transfer_to(&request, self.header());
+        let response = client.transfer_leader(message).await.map_err(|s| self.unreachable(&s))?.into_inner();
+        self.check(response.header.as_ref())?;
+        if response.refusal.is_empty() {
+            return Ok(Ok(()));
+        }
+        // Why it refused is for people only; openraft does nothing with the variants.
+        tracing::warn!(peer = self.peer, "the chosen successor refuses: {}", response.refusal);
+        let expected = request.last_log_id().copied();
+        Ok(Err(TransferLeaderError::LogNotFlushed { expected, actual: None }))
+    }
+
+    fn backoff(&self) -> Option<Backoff> {
+        Some(Backoff::new(backoff()))
+    }
+}

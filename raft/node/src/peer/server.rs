@@ -1,0 +1,214 @@
+//! What this member answers on its peer port.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use api_proto::peer as pb;
+use api_proto::peer::peer_server::Peer;
+use futures::stream::{self, BoxStream, StreamExt};
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, oneshot};
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::batch::{Item, Verdict};
+use crate::leader::Contact;
+use crate::peer::snapshot::Receiver;
+use crate::reads::Reads;
+use crate::types::{Fatal, Raft};
+use crate::wire::{self, Letterhead};
+
+/// Serves the peer protocol.
+pub(crate) struct PeerService {
+    pub(crate) raft: Raft,
+    pub(crate) letterhead: Letterhead,
+    pub(crate) contact: Arc<Contact>,
+    /// Told who broke off a stream of appends.
+    pub(crate) broken: mpsc::UnboundedSender<u64>,
+    pub(crate) batches: mpsc::UnboundedSender<Item>,
+    pub(crate) reads: Reads,
+    pub(crate) snapshots: Receiver,
+}
+
+fn stopped(fatal: &Fatal) -> Status {
+    Status::unavailable(format!("this member is stopping: {fatal}"))
+}
+
+#[tonic::async_trait]
+impl Peer for PeerService {
+    type AppendStream = BoxStream<'static, Result<pb::AppendResponse, Status>>;
+    type ForwardStream = BoxStream<'static, Result<pb::ForwardResponse, Status>>;
+
+    async fn append(
+        &self,
+        request: Request<Streaming<pb::AppendRequest>>,
+    ) -> Result<Response<Self::AppendStream>, Status> {
+        let failure = Arc::new(Mutex::new(None));
+        let peer = Arc::new(Mutex::new(0));
+        let inbound = Inbound {
+            messages: request.into_inner(),
+            letterhead: self.letterhead.clone(),
+            contact: self.contact.clone(),
+            broken: self.broken.clone(),
+            failure: failure.clone(),
+            peer: peer.clone(),
+        };
+        let requests = stream::unfold(inbound, |mut inbound| async move {
+            let request = inbound.next().await?;
+            Some((request, inbound))
+        });
+        let letterhead = self.letterhead.clone();
+        let answers = self.raft.stream_append(requests).map(move |result| match result {
+            Ok(result) => Ok(wire::append_result_to(result, letterhead.to(*peer.lock()))),
+            Err(fatal) => Err(stopped(&fatal)),
+        });
+        // The status that ended the requests ends the answers too.
+        let end = stream::once(async move { failure.lock().take() }).filter_map(|f| async move { f.map(Err) });
+        Ok(Response::new(answers.chain(end).boxed()))
+    }
+
+    async fn vote(&self, request: Request<pb::VoteRequest>) -> Result<Response<pb::VoteResponse>, Status> {
+        let request = request.into_inner();
+        let from = self.letterhead.check(request.header.as_ref())?;
+        let answer = self.raft.vote(wire::vote_request_from(&request)?).await.map_err(unavailable)?;
+        Ok(Response::new(wire::vote_response_to(&answer, self.letterhead.to(from))))
+    }
+
+    async fn pre_vote(&self, request: Request<pb::VoteRequest>) -> Result<Response<pb::VoteResponse>, Status> {
+        let request = request.into_inner();
+        let from = self.letterhead.check(request.header.as_ref())?;
+        let answer = self.raft.pre_vote(wire::vote_request_from(&request)?).await.map_err(unavailable)?;
+        Ok(Response::new(wire::vote_response_to(&answer, self.letterhead.to(from))))
+    }
+
+    async fn transfer_leader(
+        &self,
+        request: Request<pb::TransferLeaderRequest>,
+    ) -> Result<Response<pb::TransferLeaderResponse>, Status> {
+        let request = request.into_inner();
+        let from = self.letterhead.check(request.header.as_ref())?;
+        let answer = self.raft.handle_transfer_leader(wire::transfer_from(&request)?).await.map_err(|f| stopped(&f))?;
+        let refusal = answer.err().map(|e| e.to_string()).unwrap_or_default();
+        Ok(Response::new(pb::TransferLeaderResponse { header: self.letterhead.to(from), refusal }))
+    }
+
+    async fn offer_snapshot(
+        &self,
+        request: Request<pb::SnapshotOffer>,
+    ) -> Result<Response<pb::SnapshotProgress>, Status> {
+        let offer = request.into_inner();
+        let from = self.letterhead.check(offer.header.as_ref())?;
+        let held = self.snapshots.held(offer.meta.as_ref()).await?;
+        let vote = openraft::async_runtime::watch::WatchReceiver::borrow_watched(&self.raft.metrics()).vote;
+        let header = self.letterhead.to(from);
+        Ok(Response::new(pb::SnapshotProgress { header, held, vote: Some(wire::vote_to(&vote)) }))
+    }
+
+    async fn install_snapshot(
+        &self,
+        request: Request<Streaming<pb::SnapshotChunk>>,
+    ) -> Result<Response<pb::SnapshotInstalled>, Status> {
+        let (from, vote, snapshot) = self.snapshots.receive(&self.letterhead, request.into_inner()).await?;
+        let installed = self.raft.install_full_snapshot(vote, snapshot).await.map_err(|f| stopped(&f))?;
+        let header = self.letterhead.to(from);
+        Ok(Response::new(pb::SnapshotInstalled { header, vote: Some(wire::vote_to(&installed.vote)) }))
+    }
+
+    async fn forward(
+        &self,
+        request: Request<Streaming<pb::ForwardRequest>>,
+    ) -> Result<Response<Self::ForwardStream>, Status> {
+        let mut inbound = request.into_inner();
+        let (listener, verdicts) = mpsc::unbounded_channel();
+        let (failed, failure) = oneshot::channel();
+        let (letterhead, batches) = (self.letterhead.clone(), self.batches.clone());
+        let peer = Arc::new(Mutex::new(0));
+        let sender = peer.clone();
+        tokio::spawn(async move {
+            let status = loop {
+                let message = match inbound.message().await {
+                    Ok(Some(message)) => message,
+                    Ok(None) => return,
+                    Err(status) => break status,
+                };
+                match letterhead.check(message.header.as_ref()) {
+                    Ok(from) => *sender.lock() = from,
+                    Err(status) => break status,
+                }
+                for proposal in message.proposals {
+                    let verdict = Verdict { ticket: proposal.ticket, listener: listener.clone() };
+                    // Closed only while this member stops; the stream breaks with it.
+                    let _ = batches.send(Item { encoded: proposal.commands, verdict });
+                }
+            };
+            let _ = failed.send(status);
+        });
+        let letterhead = self.letterhead.clone();
+        let answers = UnboundedReceiverStream::new(verdicts).ready_chunks(256).map(move |verdicts| {
+            let verdicts =
+                verdicts.into_iter().map(|(ticket, accepted)| pb::Verdict { ticket, accepted }).collect();
+            Ok(pb::ForwardResponse { header: letterhead.to(*peer.lock()), verdicts })
+        });
+        let end = stream::once(failure).filter_map(|f| async move { f.ok().map(Err) });
+        Ok(Response::new(answers.chain(end).boxed()))
+    }
+
+    async fn read_index(
+        &self,
+        request: Request<pb::ReadIndexRequest>,
+    ) -> Result<Response<pb::ReadIndexResponse>, Status> {
+        let request = request.into_inner();
+        let from = self.letterhead.check(request.header.as_ref())?;
+        let patience = Duration::from_millis(u64::from(request.timeout_ms));
+        let index = tokio::time::timeout(patience, self.reads.index(true)).await.ok().and_then(Result::ok);
+        Ok(Response::new(pb::ReadIndexResponse {
+            header: self.letterhead.to(from),
+            confirmed: index.is_some(),
+            index: index.unwrap_or_default(),
+        }))
+    }
+}
+
+fn unavailable(e: impl std::fmt::Display) -> Status {
+    Status::unavailable(e.to_string())
+}
+
+/// A stream of appends, checked.
+struct Inbound {
+    messages: Streaming<pb::AppendRequest>,
+    letterhead: Letterhead,
+    contact: Arc<Contact>,
+    broken: mpsc::UnboundedSender<u64>,
+    failure: Arc<Mutex<Option<Status>>>,
+    peer: Arc<Mutex<u64>>,
+}
+
+impl Inbound {
+    async fn next(&mut self) -> Option<openraft::raft::AppendEntriesRequest<crate::types::TypeConfig>> {
+        let request = match self.messages.message().await {
+            Ok(Some(message)) => self.letterhead.check(message.header.as_ref()).and_then(|from| {
+                *self.peer.lock() = from;
+                wire::append_from(message)
+            }),
+            Ok(None) => return None,
+            Err(status) => {
+                let peer = *self.peer.lock();
+                if peer != 0 {
+                    // The listener lives as long as the member.
+                    let _ = self.broken.send(peer);
+                }
+                Err(status)
+            }
+        };
+        match request {
+            Ok(request) => {
+                self.contact.heard(*self.peer.lock());
+                Some(request)
+            }
+            Err(status) => {
+                *self.failure.lock() = Some(status);
+                None
+            }
+        }
+    }
+}

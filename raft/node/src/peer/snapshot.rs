@@ -1,0 +1,303 @@
+//! Snapshots between members: the files of a checkpoint, in chunks with checksums, going on where a transfer broke off.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use api_proto::peer as pb;
+use api_proto::peer::peer_client::PeerClient;
+use bytes::Bytes;
+use openraft::alias::SnapshotOf;
+use openraft::error::{NetworkError, StreamingError, Unreachable};
+use openraft::raft::SnapshotResponse;
+use openraft::{ErrorSubject, ErrorVerb, StorageError};
+use tokio::sync::{Mutex, mpsc};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Channel;
+use tonic::{Status, Streaming};
+
+use crate::machine::Checkpoint;
+use crate::types::{TypeConfig, Vote};
+use crate::wire::{self, Letterhead};
+
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// Chunks read ahead of the network.
+const CHUNKS_AHEAD: usize = 4;
+
+fn local(e: io::Error) -> StreamingError<TypeConfig> {
+    StreamingError::StorageError(StorageError::from_io_error(ErrorSubject::Snapshot(None), ErrorVerb::Read, e))
+}
+
+fn remote(status: &Status) -> StreamingError<TypeConfig> {
+    tracing::warn!("sending a snapshot broke off: {status}");
+    StreamingError::Unreachable(Unreachable::new(status))
+}
+
+/// Sends a checkpoint to a peer and waits until it is installed there.
+pub(crate) async fn send(
+    mut client: PeerClient<Channel>,
+    header: Option<pb::Header>,
+    letterhead: &Letterhead,
+    vote: Vote,
+    snapshot: SnapshotOf<TypeConfig, Checkpoint>,
+) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
+    let checkpoint = snapshot.snapshot;
+    let folder = checkpoint.path().to_owned();
+    let files = blocking(move || list(&folder)).await.map_err(local)?;
+    let meta = wire::snapshot_meta_to(&snapshot.meta, files);
+    let leader = Some(wire::vote_to(&vote));
+    let offer = pb::SnapshotOffer { header: header.clone(), leader, meta: Some(meta.clone()) };
+    let progress = client.offer_snapshot(offer).await.map_err(|s| remote(&s))?.into_inner();
+    letterhead.check(progress.header.as_ref()).map_err(|s| remote(&s))?;
+    let theirs = wire::vote_from(progress.vote.as_ref()).map_err(|s| remote(&s))?;
+    if theirs > vote {
+        return Ok(SnapshotResponse::new(theirs));
+    }
+    if progress.held.len() != meta.files.len() {
+        return Err(StreamingError::Network(NetworkError::from_string("the peer answers for other files")));
+    }
+    let (chunks, outgoing) = mpsc::channel(CHUNKS_AHEAD);
+    let reading = tokio::task::spawn_blocking(move || {
+        let first = pb::SnapshotChunk { header: header.clone(), leader, meta: Some(meta.clone()), ..Default::default() };
+        // The receiver of the chunks goes away when the call ends; so does the reader then.
+        let read = || -> io::Result<()> {
+            if chunks.blocking_send(first).is_err() {
+                return Ok(());
+            }
+            for (number, (file, held)) in meta.files.iter().zip(progress.held).enumerate() {
+                let template = pb::SnapshotChunk {
+                    header: header.clone(),
+                    leader,
+                    file: u32::try_from(number).map_err(io::Error::other)?,
+                    ..Default::default()
+                };
+                if !read_file(&checkpoint.path().join(&file.name), held, &template, &chunks)? {
+                    return Ok(());
+                }
+            }
+            Ok(())
+        };
+        read()
+    });
+    let answer = client.install_snapshot(ReceiverStream::new(outgoing)).await;
+    reading.await.map_err(|e| local(io::Error::other(e)))?.map_err(local)?;
+    let answer = answer.map_err(|s| remote(&s))?.into_inner();
+    letterhead.check(answer.header.as_ref()).map_err(|s| remote(&s))?;
+    Ok(SnapshotResponse::new(wire::vote_from(answer.vote.as_ref()).map_err(|s| remote(&s))?))
+}
+
+/// Reads a file from `held` on into chunks; false when nobody takes them any more.
+fn read_file(
+    path: &Path,
+    held: u64,
+    template: &pb::SnapshotChunk,
+    chunks: &mpsc::Sender<pb::SnapshotChunk>,
+) -> io::Result<bool> {
+    let mut file = File::open(path)?;
+    let mut offset = file.seek(SeekFrom::Start(held))?;
+    loop {
+        let mut data = Vec::with_capacity(CHUNK_BYTES);
+        (&mut file).take(CHUNK_BYTES as u64).read_to_end(&mut data)?;
+        if data.is_empty() {
+            return Ok(true);
+        }
+        let checksum = crc32c::crc32c(&data);
+        let length = data.len() as u64;
+        let chunk = pb::SnapshotChunk { offset, checksum, data: Bytes::from(data), ..template.clone() };
+        if chunks.blocking_send(chunk).is_err() {
+            return Ok(false);
+        }
+        offset += length;
+    }
+}
+
+/// The files of a folder, by name, with their checksums.
+fn list(folder: &Path) -> io::Result<Vec<pb::SnapshotFile>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name().into_string().map_err(|_| io::Error::other("a file name that is no text"))?;
+        names.push(name);
+    }
+    names.sort();
+    names
+        .into_iter()
+        .map(|name| {
+            let (bytes, checksum) = digest(&folder.join(&name))?;
+            Ok(pb::SnapshotFile { name, bytes, checksum })
+        })
+        .collect()
+}
+
+/// Length and CRC-32C of a file.
+fn digest(path: &Path) -> io::Result<(u64, u32)> {
+    let mut file = File::open(path)?;
+    let mut buffer = vec![0; CHUNK_BYTES];
+    let (mut bytes, mut checksum) = (0, 0);
+    loop {
+        let read = file.read(&mut buffer)?;
+        if read == 0 {
+            return Ok((bytes, checksum));
+        }
+        bytes += read as u64;
+        checksum = crc32c::crc32c_append(checksum, &buffer[..read]);
+    }
+}
+
+/// Receives snapshots, one at a time.
+#[derive(Clone)]
+pub(crate) struct Receiver {
+    folder: PathBuf,
+    /// What the files in the folder are parts of. Held during a transfer.
+    offered: Arc<Mutex<Option<pb::SnapshotMeta>>>,
+}
+
+impl Receiver {
+    /// Partial transfers live in `folder` until the process ends; what an earlier process left there is forgotten.
+    pub(crate) fn new(folder: PathBuf) -> io::Result<Self> {
+        if folder.exists() {
+            fs::remove_dir_all(&folder)?;
+        }
+        fs::create_dir_all(&folder)?;
+        Ok(Self { folder, offered: Arc::new(Mutex::new(None)) })
+    }
+
+    /// How much of each file of an offer is here already.
+    pub(crate) async fn held(&self, meta: Option<&pb::SnapshotMeta>) -> Result<Vec<u64>, Status> {
+        let meta = meta.ok_or_else(|| Status::invalid_argument("an offer of nothing"))?.clone();
+        if let Some(file) = meta.files.iter().find(|f| !is_plain(&f.name)) {
+            return Err(Status::invalid_argument(format!("{:?} names no file of a snapshot", file.name)));
+        }
+        let Ok(mut offered) = self.offered.try_lock() else {
+            return Err(Status::resource_exhausted("another snapshot is on its way"));
+        };
+        let folder = self.folder.clone();
+        let resumes = offered.as_ref() == Some(&meta);
+        *offered = Some(meta.clone());
+        blocking(move || {
+            if !resumes {
+                fs::remove_dir_all(&folder)?;
+                fs::create_dir_all(&folder)?;
+            }
+            meta.files.iter().map(|f| held_bytes(&folder.join(&f.name))).collect()
+        })
+        .await
+        .map_err(|e| Status::internal(format!("receiving a snapshot: {e}")))
+    }
+
+    /// Takes the chunks of the snapshot offered last, and checks it whole.
+    pub(crate) async fn receive(
+        &self,
+        letterhead: &Letterhead,
+        mut chunks: Streaming<pb::SnapshotChunk>,
+    ) -> Result<(u64, Vote, SnapshotOf<TypeConfig, Checkpoint>), Status> {
+        let mut offered = self.offered.lock().await;
+        let first = chunks.message().await?.ok_or_else(|| Status::invalid_argument("a snapshot of nothing"))?;
+        let from = letterhead.check(first.header.as_ref())?;
+        let vote = wire::vote_from(first.leader.as_ref())?;
+        let Some(meta) = first.meta.filter(|meta| offered.as_ref() == Some(meta)) else {
+            return Err(Status::aborted("another snapshot was offered"));
+        };
+        while let Some(chunk) = chunks.message().await? {
+            letterhead.check(chunk.header.as_ref())?;
+            let file = meta.files.get(chunk.file as usize);
+            let name = file.ok_or_else(|| Status::invalid_argument("a chunk of no file"))?.name.clone();
+            let path = self.folder.join(&name);
+            blocking(move || store(&path, &chunk))
+                .await
+                .map_err(|e| Status::data_loss(format!("receiving {name} of a snapshot: {e}")))?;
+        }
+        let raft_meta = wire::snapshot_meta_from(&meta)?;
+        let complete = self.folder.with_extension("complete");
+        let (folder, target) = (self.folder.clone(), complete.clone());
+        let verified = blocking(move || verify_and_move(&folder, &meta.files, &target)).await;
+        // Whatever is here now belongs to no offer any more.
+        *offered = None;
+        verified.map_err(|e| Status::data_loss(format!("a snapshot that arrived damaged: {e}")))?;
+        Ok((from, vote, SnapshotOf::<TypeConfig, _> { meta: raft_meta, snapshot: Checkpoint::received(complete) }))
+    }
+}
+
+/// A name that stays in its folder.
+fn is_plain(name: &str) -> bool {
+    !name.is_empty() && name != "." && name != ".." && !name.contains(['/', '\\', '\0'])
+}
+
+fn held_bytes(path: &Path) -> io::Result<u64> {
+    match fs::metadata(path) {
+        Ok(metadata) => Ok(metadata.len()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(e) => Err(e),
+    }
+}
+
+fn store(path: &Path, chunk: &pb::SnapshotChunk) -> io::Result<()> {
+    if crc32c::crc32c(&chunk.data) != chunk.checksum {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "the checksum of a chunk is wrong"));
+    }
+    let mut file = fs::OpenOptions::new().append(true).create(true).open(path)?;
+    if file.metadata()?.len() != chunk.offset {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "a chunk out of order"));
+    }
+    file.write_all(&chunk.data)
+}
+
+/// Checks every file, syncs it, and moves the folder out of the way of the next transfer.
+fn verify_and_move(folder: &Path, files: &[pb::SnapshotFile], target: &Path) -> io::Result<()> {
+    for expected in files {
+        let path = folder.join(&expected.name);
+        let file = fs::OpenOptions::new().append(true).create(true).open(&path)?;
+        if digest(&path)? != (expected.bytes, expected.checksum) {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{} is not what was offered", expected.name)));
+        }
+        file.sync_all()?;
+    }
+    File::open(folder)?.sync_all()?;
+    if target.exists() {
+        fs::remove_dir_all(target)?;
+    }
+    fs::rename(folder, target)?;
+    fs::create_dir_all(folder)?;
+    match folder.parent() {
+        Some(parent) => File::open(parent)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_stay_in_their_folder() {
+        for (name, expected) in
+            [("000012.sst", true), ("MANIFEST-000004", true), ("", false), ("..", false), ("a/b", false), ("/etc", false)]
+        {
+            assert_eq!(is_plain(name), expected, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn chunks_are_stored_in_order_and_undamaged() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("f");
+        let chunk = |offset: u64, data: &'static [u8], checksum: u32| pb::SnapshotChunk {
+            offset,
+            data: Bytes::from_static(data),
+            checksum,
+            ..Default::default()
+        };
+        let good = crc32c::crc32c(b"abc");
+        assert!(store(&path, &chunk(0, b"abc", good ^ 1)).is_err(), "damaged");
+        store(&path, &chunk(0, b"abc", good)).expect("the first");
+        assert!(store(&path, &chunk(0, b"abc", good)).is_err(), "again");
+        store(&path, &chunk(3, b"abc", good)).expect("the second");
+        assert_eq!(digest(&path).expect("a file"), (6, crc32c::crc32c(b"abcabc")));
+    }
+}

@@ -1,0 +1,133 @@
+//! Linearizable reads: the index that a read must wait for, confirmed by a quorum, for many reads at a time.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use api_proto::peer as pb;
+use openraft::ReadPolicy;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::leader::LeaderView;
+use crate::metrics::Metrics;
+use crate::peer::dial::{Dialer, Lane};
+use crate::types::Raft;
+
+/// Before a failed confirmation is tried again, unless the leader changes first.
+const RETRY: Duration = Duration::from_millis(10);
+
+/// A read that waits for its index.
+pub(crate) struct Waiter {
+    /// Only this member's own word as the leader will do: a follower asks.
+    leader_only: bool,
+    index: oneshot::Sender<u64>,
+}
+
+/// Where reads ask for their index.
+#[derive(Clone)]
+pub(crate) struct Reads {
+    queue: mpsc::UnboundedSender<Waiter>,
+}
+
+impl Reads {
+    pub(crate) fn new() -> (Self, mpsc::UnboundedReceiver<Waiter>) {
+        let (queue, waiters) = mpsc::unbounded_channel();
+        (Self { queue }, waiters)
+    }
+
+    /// The index that a read beginning now must see applied. The sender is dropped when this member stops, or, with
+    /// `leader_only`, when it turns out not to lead.
+    pub(crate) fn index(&self, leader_only: bool) -> oneshot::Receiver<u64> {
+        let (index, receiver) = oneshot::channel();
+        // A closed queue drops the sender, which is the answer.
+        let _ = self.queue.send(Waiter { leader_only, index });
+        receiver
+    }
+}
+
+/// Confirms one round after the other. Reads that arrive during a round share the next one: a round may serve only
+/// those that were there when it began.
+pub(crate) struct Rounds {
+    pub(crate) raft: Raft,
+    pub(crate) dialer: Arc<Dialer>,
+    pub(crate) leader: watch::Receiver<LeaderView>,
+    pub(crate) metrics: Arc<Metrics>,
+    /// The longest that one attempt may take.
+    pub(crate) patience: Duration,
+}
+
+impl Rounds {
+    pub(crate) async fn run(mut self, mut queue: mpsc::UnboundedReceiver<Waiter>) {
+        let mut waiters: Vec<Waiter> = Vec::new();
+        loop {
+            if waiters.is_empty() {
+                match queue.recv().await {
+                    Some(waiter) => waiters.push(waiter),
+                    None => return,
+                }
+            }
+            while let Ok(waiter) = queue.try_recv() {
+                waiters.push(waiter);
+            }
+            waiters.retain(|waiter| !waiter.index.is_closed());
+            let view = self.leader.borrow_and_update().clone();
+            let leading = view.leader == Some(*self.raft.node_id());
+            if !leading {
+                waiters.retain(|waiter| !waiter.leader_only);
+            }
+            if waiters.is_empty() {
+                continue;
+            }
+            let started = Instant::now();
+            let mut change = self.leader.clone();
+            let confirmation = async {
+                match (leading, view.leader) {
+                    (true, _) => self.confirm().await,
+                    (false, Some(leader)) => self.ask(leader, &view.address).await,
+                    (false, None) => None,
+                }
+            };
+            // An answer of a leader that was deposed meanwhile is still good; waiting for one is not.
+            let confirmed = tokio::select! {
+                biased;
+                confirmed = confirmation => confirmed,
+                _ = change.changed() => None,
+            };
+            match confirmed {
+                Some(index) => {
+                    self.metrics.read_index_us.record_elapsed(started);
+                    self.metrics.batch_reads.record(waiters.len() as u64);
+                    for waiter in waiters.drain(..) {
+                        // Whoever waited may have left.
+                        let _ = waiter.index.send(index);
+                    }
+                }
+                None => {
+                    // A follower asks again by itself, and perhaps somebody else.
+                    waiters.retain(|waiter| !waiter.leader_only);
+                    let _ = tokio::time::timeout(RETRY, self.leader.changed()).await;
+                }
+            }
+        }
+    }
+
+    /// As the leader: a quorum must answer a heartbeat sent after now.
+    async fn confirm(&self) -> Option<u64> {
+        let confirmation = self.raft.get_read_log_id(ReadPolicy::ReadIndex);
+        match tokio::time::timeout(self.patience, confirmation).await {
+            Ok(Ok((read, _))) => Some(read.index()),
+            _ => None,
+        }
+    }
+
+    /// As a follower: the leader confirms for us.
+    async fn ask(&self, leader: u64, address: &str) -> Option<u64> {
+        let mut client = self.dialer.client(leader, address, Lane::Control).ok()?;
+        let request = pb::ReadIndexRequest {
+            header: self.dialer.letterhead.to(leader),
+            timeout_ms: u32::try_from(self.patience.as_millis()).unwrap_or(u32::MAX),
+        };
+        let response = tokio::time::timeout(self.patience, client.read_index(request)).await.ok()?.ok()?.into_inner();
+        self.dialer.letterhead.check(response.header.as_ref()).ok()?;
+        response.confirmed.then_some(response.index)
+    }
+}

@@ -1,0 +1,182 @@
+//! Keeps the standing of this member current: who leads, and whether the quorum still follows.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use openraft::ServerState;
+use openraft::async_runtime::watch::WatchReceiver;
+use raft_state::port::{Member, Standing};
+use tokio::sync::watch;
+
+use crate::config::Timing;
+use crate::exit::Exit;
+use crate::leader::{Contact, LeaderView};
+use crate::machine::Applied;
+use crate::metrics::{Metrics, increment};
+use crate::types::{Fatal, Raft, TypeConfig};
+
+type RaftMetrics = openraft::RaftMetrics<TypeConfig>;
+
+/// Watches Raft.
+pub(crate) struct Observer {
+    pub(crate) raft: Raft,
+    pub(crate) name: String,
+    pub(crate) timing: Timing,
+    pub(crate) contact: Arc<Contact>,
+    pub(crate) applied: watch::Receiver<Applied>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) standing: watch::Sender<Standing>,
+    pub(crate) leader: watch::Sender<LeaderView>,
+    pub(crate) stopping: Arc<AtomicBool>,
+    pub(crate) exit: Exit,
+}
+
+impl Observer {
+    /// Runs until Raft stops; when it stopped by itself, the process exits.
+    pub(crate) async fn run(self) {
+        let mut changes = self.raft.server_metrics();
+        let all = self.raft.metrics();
+        // What the log held at the start must be applied before this member serves.
+        let start = all.borrow_watched().last_log_index;
+        let mut recovered = false;
+        let mut ticks = tokio::time::interval((self.timing.heartbeat / 2).max(Duration::from_millis(5)));
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let running = tokio::select! {
+                changed = changes.changed() => changed.is_ok(),
+                _ = ticks.tick() => true,
+            };
+            let now = all.borrow_watched().clone();
+            let stopped = match &now.running_state {
+                Err(fatal) => Some(fatal.clone()),
+                Ok(()) if running => None,
+                // The core is gone without a word.
+                Ok(()) => Some(Fatal::Panicked),
+            };
+            if let Some(fatal) = stopped {
+                self.report_stop(&fatal);
+                return;
+            }
+            recovered |= now.cluster_committed.is_some()
+                && now.cluster_committed.map(|c| c.index) >= start
+                && now.last_applied >= now.cluster_committed;
+            self.publish(&now, recovered);
+        }
+    }
+
+    fn report_stop(&self, fatal: &Fatal) {
+        self.standing.send_modify(|standing| {
+            standing.leads = false;
+            standing.ready = false;
+        });
+        if !self.stopping.load(Ordering::Acquire) {
+            self.exit.now(&format!("the Raft core died: {fatal}"));
+        }
+    }
+
+    fn publish(&self, now: &RaftMetrics, recovered: bool) {
+        let membership = now.membership_config.membership();
+        let is_leader = now.state == ServerState::Leader && now.current_leader == Some(now.id);
+        let leads = is_leader && self.lease_holds(now);
+        // A vote for oneself that no quorum has granted names no leader.
+        let leader = now.current_leader.filter(|leader| is_leader || *leader != now.id);
+        let view = LeaderView {
+            term: now.current_term,
+            leader,
+            address: leader
+                .and_then(|id| membership.get_node(&id))
+                .map(|address| address.peer.clone())
+                .unwrap_or_default(),
+        };
+        self.leader.send_if_modified(|old| {
+            let changed = *old != view;
+            if changed {
+                if old.leader != view.leader {
+                    increment(&self.metrics.leader_changes);
+                    tracing::info!(term = view.term, leader = view.leader, "the leader changed");
+                }
+                *old = view.clone();
+            }
+            changed
+        });
+        let follows =
+            leader.is_some_and(|leader| self.contact.is_fresh(leader, self.timing.election_max * 2));
+        let applied = *self.applied.borrow();
+        let standing = Standing {
+            id: now.id,
+            name: self.name.clone(),
+            leader,
+            term: now.current_term,
+            leads,
+            ready: recovered && (leads || follows),
+            applied_index: applied.index,
+            revision: applied.revision,
+            epoch: applied.epoch,
+            members: members(now),
+        };
+        self.standing.send_if_modified(|old| {
+            let changed = *old != standing;
+            if changed {
+                self.count(old, &standing, is_leader);
+                *old = standing;
+            }
+            changed
+        });
+        self.metrics.set_replication_lag(lag(now));
+    }
+
+    /// Whether a quorum has answered this leader within the lease, so that no other can have been elected.
+    fn lease_holds(&self, now: &RaftMetrics) -> bool {
+        if now.membership_config.voter_ids().eq([now.id]) {
+            return true;
+        }
+        let acked = now.last_quorum_acked.map(|at| openraft::Instant::elapsed(&*at));
+        acked.is_some_and(|since| since < self.timing.election_max)
+    }
+
+    fn count(&self, old: &Standing, new: &Standing, is_leader: bool) {
+        if new.leads && (!old.leads && old.term != new.term) {
+            increment(&self.metrics.elections_won);
+        }
+        if old.leads && !new.leads && is_leader {
+            increment(&self.metrics.lease_lapses);
+            tracing::warn!(term = new.term, "no quorum has answered within the lease");
+        }
+    }
+}
+
+fn members(now: &RaftMetrics) -> Vec<Member> {
+    let voters: Vec<u64> = now.membership_config.voter_ids().collect();
+    let members = now.membership_config.membership().nodes();
+    members
+        .map(|(id, address)| Member {
+            id: *id,
+            name: address.name.clone(),
+            peer_address: address.peer.clone(),
+            api_address: address.api.clone(),
+            voter: voters.contains(id),
+        })
+        .collect()
+}
+
+fn lag(now: &RaftMetrics) -> BTreeMap<u64, u64> {
+    let last = now.last_log_index.map_or(0, |index| index + 1);
+    let Some(replication) = &now.replication else { return BTreeMap::new() };
+    replication
+        .iter()
+        .filter(|(id, _)| **id != now.id)
+        .map(|(id, matched)| (*id, last.saturating_sub(matched.map_or(0, |m| m.index + 1))))
+        .collect()
+}
+
+/// The other voter whose log is longest: who should lead when this member cannot.
+pub(crate) fn successor(now: &RaftMetrics) -> Option<u64> {
+    let replication = now.replication.as_ref()?;
+    let fresh = now.heartbeat.as_ref()?;
+    now.membership_config
+        .voter_ids()
+        .filter(|id| *id != now.id)
+        .max_by_key(|id| (replication.get(id).copied().flatten().map(|m| m.index), fresh.get(id).copied().flatten().map(|at| *at)))
+}

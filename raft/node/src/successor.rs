@@ -1,0 +1,69 @@
+//! Elections without waiting for the timeout, when the leader's process is known to be gone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::async_runtime::watch::WatchReceiver;
+use openraft::raft::TransferLeaderRequest;
+use tokio::sync::{mpsc, watch};
+
+use crate::leader::LeaderView;
+use crate::peer::dial::Dialer;
+use crate::types::Raft;
+
+/// No member has this id: handing leadership to it only ends the lease.
+const NOBODY: u64 = 0;
+
+/// Between the attempts of one member, and from one rank to the next.
+const STEP: Duration = Duration::from_millis(12);
+
+/// Attempts before the election timeout is left to do its work.
+const ATTEMPTS: u32 = 6;
+
+/// Acts on connections that broke: when the one to the leader did and its machine answers that nobody listens there
+/// any more, the lease that the dead process held is void. A refused connection is proof; silence is none, and then the
+/// timers decide. A pre-vote still comes first, so that a quorum must agree.
+pub(crate) struct Successor {
+    pub(crate) raft: Raft,
+    pub(crate) dialer: Arc<Dialer>,
+    pub(crate) leader: watch::Receiver<LeaderView>,
+}
+
+impl Successor {
+    pub(crate) async fn run(self, mut broken: mpsc::UnboundedReceiver<u64>) {
+        while let Some(peer) = broken.recv().await {
+            let view = self.leader.borrow().clone();
+            if view.leader == Some(peer) && self.dialer.is_refused(peer, &view.address).await {
+                self.succeed(peer).await;
+            }
+            // What else broke meanwhile was the same connection's other streams.
+            while broken.try_recv().is_ok() {}
+        }
+    }
+
+    async fn succeed(&self, dead: u64) {
+        let metrics = self.raft.metrics();
+        let (vote, voters) = {
+            let now = metrics.borrow_watched();
+            (now.vote, now.membership_config.voter_ids().collect::<Vec<_>>())
+        };
+        if !vote.committed || vote.leader_id.node_id != dead {
+            return;
+        }
+        tracing::info!(leader = dead, "the leader's process is gone");
+        let end_lease = TransferLeaderRequest::new(vote, NOBODY, None);
+        if self.raft.handle_transfer_leader(end_lease).await.is_err() {
+            return;
+        }
+        // One after the other, so that the survivors do not stand against each other. The highest id would win anyway.
+        let id = *self.raft.node_id();
+        let rank = voters.iter().filter(|voter| **voter > id && **voter != dead).count();
+        tokio::time::sleep(STEP / 4 + STEP * u32::try_from(rank).unwrap_or(1)).await;
+        for _ in 0..ATTEMPTS {
+            if metrics.borrow_watched().vote != vote || self.raft.trigger().elect(true).await.is_err() {
+                return;
+            }
+            tokio::time::sleep(STEP * u32::try_from(voters.len()).unwrap_or(3)).await;
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! The types that openraft is instantiated with.
+
+use std::fmt;
+
+use bytes::Bytes;
+use openraft::alias::{CommittedLeaderIdOf, LogIdOf, StoredMembershipOf, VoteOf};
+use openraft::impls::leader_id_adv;
+use raft_state::port::Member;
+use serde::{Deserialize, Serialize};
+
+openraft::declare_raft_types!(
+    /// Leaders of one term are told apart by their id (`leader_id_adv`): of two candidates in a term the higher id
+    /// wins the votes, so that elections do not split.
+    pub(crate) TypeConfig:
+        D = Commands,
+        R = (),
+        Node = Address,
+);
+
+/// Encoded commands of one log entry. The log stores these bytes, peers exchange them, and only apply looks inside.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Commands(pub(crate) Bytes);
+
+impl fmt::Debug for Commands {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.0.len())
+    }
+}
+
+impl fmt::Display for Commands {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.0.len())
+    }
+}
+
+/// What the membership holds of a member beside its id.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Address {
+    pub(crate) name: String,
+    pub(crate) peer: String,
+    pub(crate) api: String,
+}
+
+impl From<&Member> for Address {
+    fn from(member: &Member) -> Self {
+        Self { name: member.name.clone(), peer: member.peer_address.clone(), api: member.api_address.clone() }
+    }
+}
+
+pub(crate) type LeaderId = leader_id_adv::LeaderId<u64, u64>;
+pub(crate) type LogId = LogIdOf<TypeConfig>;
+pub(crate) type Vote = VoteOf<TypeConfig>;
+pub(crate) type Entry = openraft::alias::EntryOf<TypeConfig>;
+pub(crate) type Payload = openraft::EntryPayload<Commands, u64, Address>;
+pub(crate) type Membership = openraft::Membership<u64, Address>;
+pub(crate) type StoredMembership = StoredMembershipOf<TypeConfig>;
+pub(crate) type SnapshotMeta = openraft::alias::SnapshotMetaOf<TypeConfig>;
+pub(crate) type Fatal = openraft::error::Fatal<TypeConfig>;
+pub(crate) type Raft = openraft::Raft<TypeConfig, crate::machine::Machine>;
+
+/// Builds a log id from its numbers.
+pub(crate) fn log_id(term: u64, leader: u64, index: u64) -> LogId {
+    let leader: CommittedLeaderIdOf<TypeConfig> = LeaderId { term, node_id: leader };
+    LogId { leader_id: leader, index }
+}

@@ -1,0 +1,230 @@
+//! Three members in one process, on loopback, with folders and certificates of their own.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use raft_node::faults::Faults;
+use raft_node::{
+    Compaction, Exit, Hooks, Keyring, Limits, MASTERS_GROUP, Node, NodeConfig, PEER_NAME, PeerTls, StartError, Timing,
+};
+use raft_state::port::{Member, ProposeError, ReadLevel, Standing, Store};
+use raft_state::{Action, Command, Expect, ObjectCommand, Outcome, Payload};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType,
+};
+use tempfile::TempDir;
+
+/// Longer than anything here takes, on the slowest machine.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Issues certificates of masters.
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    pem: String,
+}
+
+impl Authority {
+    pub fn new() -> Self {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let pem = params.self_signed(&key).expect("an authority").pem();
+        Self { issuer: Issuer::new(params, key), pem }
+    }
+
+    pub fn issue(&self, organization: &str) -> PeerTls {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::OrganizationName, organization);
+        params.subject_alt_names = vec![SanType::DnsName(PEER_NAME.try_into().expect("a name"))];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
+        PeerTls { ca_pem: self.pem.clone(), cert_pem: certificate.pem(), key_pem: key.serialize_pem() }
+    }
+}
+
+/// The cluster and what it takes to start its members again.
+pub struct Cluster {
+    pub faults: Arc<Faults>,
+    pub authority: Authority,
+    members: Vec<Member>,
+    folder: TempDir,
+    pub limits: Limits,
+    pub compaction: Compaction,
+    pub nodes: Vec<Option<Arc<Node>>>,
+    writes: AtomicU64,
+}
+
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port")
+}
+
+impl Cluster {
+    /// So many members, not yet started.
+    pub fn new(count: u64) -> Self {
+        let members = (1..=count)
+            .map(|id| Member {
+                id,
+                name: format!("m{id}"),
+                peer_address: free_address().to_string(),
+                api_address: format!("127.0.0.1:{}", 6442 + id),
+                voter: true,
+            })
+            .collect();
+        let _ = tracing_subscriber::fmt()
+            .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+            .with_test_writer()
+            .try_init();
+        Self {
+            faults: Arc::default(),
+            authority: Authority::new(),
+            members,
+            folder: tempfile::tempdir().expect("a folder"),
+            limits: Limits::default(),
+            compaction: Compaction::default(),
+            nodes: (0..count).map(|_| None).collect(),
+            writes: AtomicU64::new(0),
+        }
+    }
+
+    /// As [`Cluster::new`], started.
+    pub async fn start(count: u64) -> Self {
+        let mut cluster = Self::new(count);
+        cluster.start_all().await;
+        cluster
+    }
+
+    pub fn config(&self, id: u64) -> NodeConfig {
+        let member = &self.members[id as usize - 1];
+        NodeConfig {
+            id,
+            name: member.name.clone(),
+            cluster_id: "test".to_owned(),
+            data_dir: self.folder.path().join(&member.name),
+            peer_listen: member.peer_address.parse().expect("an address"),
+            initial_members: self.members.clone(),
+            tls: self.authority.issue(MASTERS_GROUP),
+            keyring: keyring(),
+            timing: Timing::default(),
+            compaction: self.compaction,
+            limits: self.limits,
+        }
+    }
+
+    pub async fn try_start(&self, config: NodeConfig) -> Result<Arc<Node>, StartError> {
+        let hooks = Hooks { faults: Some(self.faults.clone()), exit: Exit::with(|why| panic!("{why}")) };
+        Node::start_with(config, hooks).await
+    }
+
+    pub async fn start_one(&mut self, id: u64) -> Arc<Node> {
+        let node = self.try_start(self.config(id)).await.expect("a member that starts");
+        self.nodes[id as usize - 1] = Some(node.clone());
+        node
+    }
+
+    pub async fn start_all(&mut self) {
+        for id in 1..=self.nodes.len() as u64 {
+            self.start_one(id).await;
+        }
+        self.leader().await;
+    }
+
+    pub fn node(&self, id: u64) -> &Arc<Node> {
+        self.nodes[id as usize - 1].as_ref().expect("a running member")
+    }
+
+    pub fn running(&self) -> impl Iterator<Item = &Arc<Node>> {
+        self.nodes.iter().flatten()
+    }
+
+    /// Waits until somebody leads, and says who.
+    pub async fn leader(&self) -> u64 {
+        self.leader_other_than(0).await
+    }
+
+    /// Waits until a running member other than `old` leads.
+    pub async fn leader_other_than(&self, old: u64) -> u64 {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let leader = self.running().map(|n| n.standing().borrow().clone()).find(|s| s.leads && s.id != old);
+            if let Some(standing) = leader {
+                return standing.id;
+            }
+            assert!(Instant::now() < deadline, "nobody leads: {:?}", self.standings());
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    pub fn standings(&self) -> Vec<Standing> {
+        self.running().map(|n| n.standing().borrow().clone()).collect()
+    }
+
+    /// A running member that does not lead.
+    pub async fn follower(&self) -> u64 {
+        let leader = self.leader().await;
+        self.standings().iter().map(|s| s.id).find(|id| *id != leader).expect("a follower")
+    }
+
+    /// Stops a member as SIGKILL would: no goodbye, nothing flushed.
+    pub async fn kill(&mut self, id: u64) {
+        let node = self.nodes[id as usize - 1].take().expect("a running member");
+        node.kill().await;
+    }
+
+    pub async fn stop(&mut self, id: u64) {
+        let node = self.nodes[id as usize - 1].take().expect("a running member");
+        node.shutdown().await;
+    }
+
+    /// Creates one object at a member.
+    pub async fn create(&self, id: u64, name: &str) -> Result<u64, ProposeError> {
+        create(self.node(id), name, Instant::now() + PATIENCE).await
+    }
+
+    /// Creates an object with a name of its own and says which.
+    pub async fn create_any(&self, id: u64) -> String {
+        let name = format!("n{}", self.writes.fetch_add(1, Ordering::Relaxed));
+        self.create(id, &name).await.expect("a write");
+        name
+    }
+}
+
+/// The key of a test object.
+pub fn key(name: &str) -> Bytes {
+    Bytes::from(format!("/registry/core/configmaps/default/{name}"))
+}
+
+/// Creates an object; the revision it took.
+pub fn create_command(name: &str) -> Command {
+    let json = format!(r#"{{"metadata":{{"name":"{name}"}}}}"#);
+    let splice_at = json.find("\"name\"").expect("a name") as u32;
+    Command::Object(ObjectCommand {
+        key: key(name),
+        epoch: None,
+        expect: Expect::Absent,
+        action: Action::Put(Payload::Object { json: Bytes::from(json), splice_at }),
+    })
+}
+
+pub async fn create(node: &Node, name: &str, deadline: Instant) -> Result<u64, ProposeError> {
+    let outcomes = node.propose(vec![create_command(name)], deadline).await?;
+    match outcomes.as_slice() {
+        [Outcome::Done { revision }] => Ok(*revision),
+        other => panic!("creating {name}: {other:?}"),
+    }
+}
+
+/// Whether a linearizable read at a member sees an object.
+pub async fn sees(node: &Node, name: &str) -> bool {
+    let snapshot = node.read(ReadLevel::Linearizable, Instant::now() + PATIENCE).await.expect("a read");
+    snapshot.get(&key(name)).is_some()
+}
+
+fn keyring() -> Arc<dyn Keyring> {
+    struct NoKeys;
+    impl Keyring for NoKeys {}
+    Arc::new(NoKeys)
+}

@@ -1,0 +1,100 @@
+//! Links that break, members that pause, and peers that do not belong.
+
+#![allow(missing_docs)]
+
+mod cluster;
+
+use std::time::{Duration, Instant};
+
+use cluster::{Cluster, PATIENCE, create, sees};
+use raft_state::port::{ReadLevel, Store};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_partitioned_member_that_returns_does_not_unseat_the_leader() {
+    let cluster = Cluster::start(3).await;
+    let leader = cluster.leader().await;
+    let outsider = cluster.follower().await;
+    let before = cluster.node(leader).standing().borrow().term;
+    for peer in (1..=3).filter(|id| *id != outsider) {
+        cluster.faults.cut(outsider, peer);
+    }
+    let mut standing = cluster.node(outsider).standing();
+    standing.wait_for(|s| !s.ready).await.expect("a standing");
+    // Many election timeouts long.
+    let until = Instant::now() + Duration::from_secs(2);
+    while Instant::now() < until {
+        cluster.create_any(leader).await;
+    }
+    let stale = cluster.node(outsider).read(ReadLevel::Linearizable, Instant::now() + Duration::from_millis(200)).await;
+    assert!(stale.is_err(), "cut off, and yet it read");
+    cluster.faults.heal();
+    tokio::time::timeout(PATIENCE, standing.wait_for(|s| s.ready)).await.expect("in time").expect("a standing");
+    let name = cluster.create_any(outsider).await;
+    assert!(sees(cluster.node(leader), &name).await);
+    let now = cluster.node(leader).standing().borrow().clone();
+    assert_eq!((now.leader, now.term), (Some(leader), before), "the leader is the same, in the same term");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_cut_off_stops_and_the_rest_go_on() {
+    let cluster = Cluster::start(3).await;
+    let old = cluster.leader().await;
+    let name = cluster.create_any(old).await;
+    for peer in (1..=3).filter(|id| *id != old) {
+        cluster.faults.cut(old, peer);
+    }
+    let cut = Instant::now();
+    let mut standing = cluster.node(old).standing();
+    standing.wait_for(|s| !s.leads).await.expect("a standing");
+    let lapsed = cut.elapsed();
+    let new = cluster.leader_other_than(old).await;
+    let elected = cut.elapsed();
+    let created = create(cluster.node(new), "meanwhile", Instant::now() + PATIENCE).await;
+    assert!(created.is_ok(), "{created:?}");
+    eprintln!("the lease lapsed after {lapsed:?}, another led after {elected:?}, wrote after {:?}", cut.elapsed());
+    // A write at the old leader waits for the end of the partition, and is then applied once.
+    let waiting = {
+        let node = cluster.node(old).clone();
+        tokio::spawn(async move { create(&node, "patient", Instant::now() + PATIENCE).await })
+    };
+    let stale = cluster.node(old).read(ReadLevel::Linearizable, Instant::now() + Duration::from_millis(300)).await;
+    assert!(stale.is_err(), "cut off, and yet it read");
+    assert!(!waiting.is_finished(), "cut off, and yet it wrote");
+    cluster.faults.heal();
+    let written = waiting.await.expect("a task");
+    assert!(written.is_ok(), "{written:?}");
+    for id in 1..=3 {
+        for name in [&name, "meanwhile", "patient"] {
+            assert!(sees(cluster.node(id), name).await, "{name} at {id}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn members_of_another_cluster_are_refused() {
+    let mut cluster = Cluster::new(3);
+    let mut stranger = cluster.config(3);
+    stranger.cluster_id = "other".to_owned();
+    cluster.start_one(1).await;
+    cluster.start_one(2).await;
+    cluster.leader().await;
+    let stranger = cluster.try_start(stranger).await.expect("it starts");
+    let name = cluster.create_any(1).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(!stranger.standing().borrow().ready);
+    let read = stranger.read(ReadLevel::AtLeast(2), Instant::now() + Duration::from_millis(100)).await;
+    assert!(read.is_err(), "nothing of {name} came across");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn certificates_that_name_no_master_are_refused() {
+    let mut cluster = Cluster::new(3);
+    let mut outsider = cluster.config(3);
+    outsider.tls = cluster.authority.issue("system:nodes");
+    cluster.start_one(1).await;
+    cluster.start_one(2).await;
+    cluster.leader().await;
+    let outsider = cluster.try_start(outsider).await.expect("it starts");
+    let written = create(&outsider, "x", Instant::now() + Duration::from_millis(500)).await;
+    assert!(written.is_err(), "{written:?}");
+}
