@@ -1,0 +1,68 @@
+//! What goes wrong on disk.
+
+use std::io;
+use std::path::PathBuf;
+
+/// An error of the disk or of what lies on it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// RocksDB says no.
+    #[error("the database: {0}")]
+    Database(#[from] rocksdb::Error),
+    /// A file says no.
+    #[error("{path}: {source}")]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Another process uses the folder.
+    #[error("the data folder {path} is in use by process {pid}")]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+        /// Who holds it; 0 when that cannot be told.
+        pid: u32,
+    },
+    /// A format of another time.
+    #[error("{what} has format version {found}; this build reads version {supported}")]
+    UnknownVersion {
+        /// What was read.
+        what: &'static str,
+        /// Its version.
+        found: u8,
+        /// Ours.
+        supported: u8,
+    },
+    /// What was read is not what was written.
+    #[error("{what} is damaged: {detail}")]
+    Damaged {
+        /// What was read.
+        what: &'static str,
+        /// Where and how.
+        detail: String,
+    },
+    /// The log ends before a record that was acknowledged.
+    #[error("the log ends at index {end}, but index {acknowledged} was acknowledged: this member has lost its memory and must rejoin as a new one")]
+    TailLost {
+        /// The last record found.
+        end: u64,
+        /// The last one known to have been synced.
+        acknowledged: u64,
+    },
+}
+
+impl Error {
+    pub(crate) fn file(path: &std::path::Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::File { path, source }
+    }
+}
+
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        Self::other(error)
+    }
+}

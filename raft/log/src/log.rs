@@ -1,0 +1,352 @@
+//! The Raft log and vote.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::JoinHandle;
+
+use bytes::Bytes;
+use rocksdb::{DB, DBCompressionType, DBRecoveryMode, Direction, IteratorMode, Options, WriteBatch, WriteOptions};
+
+use crate::tail::Tail;
+use crate::{Error, codec};
+
+const ENTRIES: u8 = b'e';
+const VOTE: &[u8] = b"m/vote";
+const COMMITTED: &[u8] = b"m/committed";
+const PURGED: &[u8] = b"m/purged";
+const FORMAT: &[u8] = b"m/format";
+
+/// Memory for unflushed records; there are two such buffers.
+const WRITE_BUFFER_BYTES: usize = 16 << 20;
+
+/// Told when an append is on the disk, or that it will never be.
+pub type Done = Box<dyn FnOnce(Result<(), Error>) + Send>;
+
+/// What was found at opening.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// As saved by [`Log::save_vote`].
+    pub vote: Option<Bytes>,
+    /// As saved by [`Log::save_committed`].
+    pub committed: Option<Bytes>,
+    /// Index and opaque id of the last purged record.
+    pub purged: Option<(u64, Bytes)>,
+    /// First and last index of the records.
+    pub range: Option<(u64, u64)>,
+}
+
+struct Flush {
+    /// The last index that the append wrote; `None` for a barrier.
+    index: Option<u64>,
+    bytes: u64,
+    done: Done,
+}
+
+/// The log. Appends are readable at once and durable when their `done` is called; all other writes return when durable.
+pub struct Log {
+    db: Arc<DB>,
+    flushes: Option<mpsc::Sender<Flush>>,
+    flusher: Option<JoinHandle<()>>,
+    tail: Arc<Mutex<Tail>>,
+    bytes_appended: AtomicU64,
+}
+
+fn key(index: u64) -> [u8; 9] {
+    let mut key = [ENTRIES; 9];
+    key[1..].copy_from_slice(&index.to_be_bytes());
+    key
+}
+
+fn index_of(key: &[u8]) -> Option<u64> {
+    let (kind, index) = key.split_first()?;
+    (*kind == ENTRIES).then(|| index.try_into().ok().map(u64::from_be_bytes))?
+}
+
+fn synced() -> WriteOptions {
+    let mut options = WriteOptions::default();
+    options.set_sync(true);
+    options
+}
+
+impl Log {
+    /// Opens or makes the log in a folder. Blocks on the disk.
+    ///
+    /// # Errors
+    /// When the log is damaged, of another format, or lacks records that were acknowledged.
+    pub fn open(path: &Path) -> Result<(Self, Recovered), Error> {
+        let mut options = Options::default();
+        options.create_if_missing(true);
+        options.set_compression_type(DBCompressionType::Lz4);
+        options.set_write_buffer_size(WRITE_BUFFER_BYTES);
+        options.set_max_write_buffer_number(2);
+        options.set_keep_log_file_num(2);
+        options.set_paranoid_checks(true);
+        options.set_manual_wal_flush(true);
+        // A record torn by a crash was never synced; anything else that is wrong is an error, not a cut.
+        options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+        std::fs::create_dir_all(path).map_err(Error::file(path))?;
+        let db = DB::open(&options, path.join("rocksdb"))?;
+        check_format(&db)?;
+        let (tail, acknowledged) = Tail::open(&path.join("tail"))?;
+        let recovered = Self::recover(&db)?;
+        let end = recovered.range.map(|(_, last)| last).or(recovered.purged.as_ref().map(|(i, _)| *i)).unwrap_or(0);
+        if end < acknowledged {
+            return Err(Error::TailLost { end, acknowledged });
+        }
+        let db = Arc::new(db);
+        let tail = Arc::new(Mutex::new(tail));
+        let (flushes, queue) = mpsc::channel();
+        let flusher = {
+            let (db, tail) = (db.clone(), tail.clone());
+            std::thread::Builder::new()
+                .name("log-flusher".to_owned())
+                .spawn(move || flush(&db, &tail, &queue))
+                .map_err(Error::file(path))?
+        };
+        let log = Self { db, flushes: Some(flushes), flusher: Some(flusher), tail, bytes_appended: AtomicU64::new(0) };
+        Ok((log, recovered))
+    }
+
+    fn recover(db: &DB) -> Result<Recovered, Error> {
+        let get = |key: &[u8]| -> Result<Option<Bytes>, Error> {
+            let Some(sealed) = db.get(key)? else { return Ok(None) };
+            Ok(Some(Bytes::copy_from_slice(codec::open("a number of the log", 0, &sealed)?)))
+        };
+        let purged: Option<(u64, Vec<u8>)> =
+            get(PURGED)?.map(|bytes| codec::decode("the purge mark", &bytes)).transpose()?;
+        let first = db.iterator(IteratorMode::From(&key(0), Direction::Forward)).next().transpose()?;
+        let last = db.iterator(IteratorMode::From(&key(u64::MAX), Direction::Reverse)).next().transpose()?;
+        let range = match (first.and_then(|(k, _)| index_of(&k)), last.and_then(|(k, _)| index_of(&k))) {
+            (Some(first), Some(last)) => Some((first, last)),
+            _ => None,
+        };
+        let recovered = Recovered {
+            vote: get(VOTE)?,
+            committed: get(COMMITTED)?,
+            purged: purged.map(|(index, id)| (index, id.into())),
+            range,
+        };
+        if let (Some((purged, _)), Some((first, _))) = (&recovered.purged, recovered.range)
+            && first > purged + 1
+        {
+            let detail = format!("records {} to {} are missing", purged + 1, first - 1);
+            return Err(Error::Damaged { what: "the log", detail });
+        }
+        Ok(recovered)
+    }
+
+    /// Appends records with contiguous indexes. They can be read when this returns; `done` is called on the flusher's
+    /// thread when they are on the disk. Appends that wait together share one sync. Writes to memory only.
+    ///
+    /// # Errors
+    /// When the database refuses; `done` is then dropped uncalled.
+    pub fn append(&self, records: &[(u64, Bytes)], done: Done) -> Result<(), Error> {
+        let mut batch = WriteBatch::default();
+        let mut bytes = 0;
+        for (index, record) in records {
+            batch.put(key(*index), codec::seal(*index, record));
+            bytes += record.len() as u64;
+        }
+        self.db.write(batch)?;
+        self.bytes_appended.fetch_add(bytes, Ordering::Relaxed);
+        self.enqueue(Flush { index: records.last().map(|(index, _)| *index), bytes, done });
+        Ok(())
+    }
+
+    fn enqueue(&self, flush: Flush) {
+        if let Some(flushes) = &self.flushes
+            && let Err(mpsc::SendError(flush)) = flushes.send(flush)
+        {
+            (flush.done)(Err(Error::Damaged { what: "the log", detail: "its flusher has stopped".to_owned() }));
+        }
+    }
+
+    /// Records from `from` (included) to `to` (excluded), fewer when they exceed `bytes_max` (but at least one). May block.
+    ///
+    /// # Errors
+    /// When a record is damaged or missing.
+    pub fn read(&self, from: u64, to: u64, bytes_max: usize) -> Result<Vec<(u64, Bytes)>, Error> {
+        let mut records = Vec::new();
+        let mut bytes = 0;
+        for item in self.db.iterator(IteratorMode::From(&key(from), Direction::Forward)) {
+            let (found, sealed) = item?;
+            let Some(index) = index_of(&found).filter(|index| *index < to) else { break };
+            let expected = from + records.len() as u64;
+            if index != expected {
+                return Err(Error::Damaged { what: "the log", detail: format!("record {expected} is missing") });
+            }
+            let record = Bytes::copy_from_slice(codec::open("a record of the log", index, &sealed)?);
+            bytes += record.len();
+            if bytes > bytes_max && !records.is_empty() {
+                break;
+            }
+            records.push((index, record));
+        }
+        Ok(records)
+    }
+
+    /// Cuts the log after `index` (everything, when it is the last purged one). Blocks until that is on the disk.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn truncate_after(&self, index: u64) -> Result<(), Error> {
+        // Appends on their way to the disk would raise the marker again: let them arrive.
+        let (told, arrived) = mpsc::channel();
+        self.enqueue(Flush { index: None, bytes: 0, done: Box::new(move |result| drop(told.send(result))) });
+        if let Ok(result) = arrived.recv() {
+            result?;
+        }
+        // First the marker: a crash in between leaves a log that is longer than the marker says, which is no loss.
+        let mut tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
+        tail.lower(index).map_err(Error::file(Path::new("tail")))?;
+        let mut batch = WriteBatch::default();
+        batch.delete_range(key(index + 1), key(u64::MAX));
+        self.db.write_opt(batch, &synced())?;
+        Ok(self.db.flush_wal(true)?)
+    }
+
+    /// Forgets records up to `index`, whose opaque id is kept. Blocks until the mark is on the disk.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn purge(&self, index: u64, id: &[u8]) -> Result<(), Error> {
+        let mut batch = WriteBatch::default();
+        batch.put(PURGED, codec::seal(0, &codec::encode(&(index, id))));
+        batch.delete_range(key(0), key(index + 1));
+        self.db.write_opt(batch, &synced())?;
+        Ok(self.db.flush_wal(true)?)
+    }
+
+    /// Saves the vote. Blocks until it is on the disk: a vote forgotten could be given twice.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn save_vote(&self, vote: &[u8]) -> Result<(), Error> {
+        self.db.put_opt(VOTE, codec::seal(0, vote), &synced())?;
+        Ok(self.db.flush_wal(true)?)
+    }
+
+    /// Saves how far the log is committed, a hint for a faster start: durable with the next append.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub fn save_committed(&self, committed: &[u8]) -> Result<(), Error> {
+        Ok(self.db.put(COMMITTED, codec::seal(0, committed))?)
+    }
+
+    /// Bytes appended since the log was opened.
+    pub fn bytes_appended(&self) -> u64 {
+        self.bytes_appended.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        drop(self.flushes.take());
+        if let Some(flusher) = self.flusher.take() {
+            // It ends once the queue is empty; a panic of it has been reported where it happened.
+            let _ = flusher.join();
+        }
+    }
+}
+
+fn check_format(db: &DB) -> Result<(), Error> {
+    match db.get(FORMAT)? {
+        None => Ok(db.put_opt(FORMAT, [codec::VERSION], &synced())?),
+        Some(found) if found == [codec::VERSION] => Ok(()),
+        Some(found) => {
+            let found = found.first().copied().unwrap_or(0);
+            Err(Error::UnknownVersion { what: "the log", found, supported: codec::VERSION })
+        }
+    }
+}
+
+/// Syncs what was appended: one sync for all that wait.
+fn flush(db: &DB, tail: &Mutex<Tail>, queue: &mpsc::Receiver<Flush>) {
+    while let Ok(first) = queue.recv() {
+        let mut waiting = vec![first];
+        waiting.extend(queue.try_iter());
+        let bytes: u64 = waiting.iter().map(|flush| flush.bytes).sum();
+        let synced = db.flush_wal(true).map_err(Error::from).and_then(|()| {
+            let Some(index) = waiting.iter().rev().find_map(|flush| flush.index) else { return Ok(()) };
+            let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
+            tail.mark(index).map_err(Error::file(Path::new("tail")))
+        });
+        tracing::trace!(appends = waiting.len(), bytes, "log synced");
+        let failure = synced.err().map(|error| error.to_string());
+        for flush in waiting {
+            (flush.done)(match &failure {
+                None => Ok(()),
+                Some(detail) => Err(Error::Damaged { what: "the log", detail: detail.clone() }),
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn append(log: &Log, indexes: std::ops::RangeInclusive<u64>) {
+        let records: Vec<(u64, Bytes)> = indexes.map(|i| (i, Bytes::from(format!("record {i}")))).collect();
+        let (told, done) = mpsc::channel();
+        log.append(&records, Box::new(move |result| told.send(result.is_ok()).unwrap())).unwrap();
+        assert!(done.recv().unwrap());
+    }
+
+    fn indexes(log: &Log, from: u64, to: u64) -> Vec<u64> {
+        log.read(from, to, usize::MAX).unwrap().into_iter().map(|(index, _)| index).collect()
+    }
+
+    #[test]
+    fn records_come_back_after_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let (log, recovered) = Log::open(folder.path()).unwrap();
+        assert_eq!(recovered, Recovered::default());
+        append(&log, 1..=10);
+        log.save_vote(b"vote").unwrap();
+        log.truncate_after(8).unwrap();
+        log.purge(3, b"id of 3").unwrap();
+        drop(log);
+        let (log, recovered) = Log::open(folder.path()).unwrap();
+        assert_eq!(recovered.vote.as_deref(), Some(&b"vote"[..]));
+        assert_eq!(recovered.purged, Some((3, Bytes::from_static(b"id of 3"))));
+        assert_eq!(recovered.range, Some((4, 8)));
+        assert_eq!(indexes(&log, 4, 100), [4, 5, 6, 7, 8]);
+        assert_eq!(indexes(&log, 5, 7), [5, 6]);
+        append(&log, 9..=9);
+        assert_eq!(indexes(&log, 8, 100), [8, 9]);
+    }
+
+    #[test]
+    fn reads_are_bounded_but_never_empty() {
+        let folder = tempfile::tempdir().unwrap();
+        let (log, _) = Log::open(folder.path()).unwrap();
+        append(&log, 1..=5);
+        assert_eq!(log.read(1, 6, 1).unwrap().len(), 1);
+        assert_eq!(log.read(1, 6, 17).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_log_that_lost_acknowledged_records_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let (log, _) = Log::open(folder.path()).unwrap();
+        append(&log, 1..=5);
+        drop(log);
+        std::fs::remove_dir_all(folder.path().join("rocksdb")).unwrap();
+        let error = Log::open(folder.path()).err().unwrap();
+        assert!(matches!(error, Error::TailLost { end: 0, acknowledged: 5 }), "{error}");
+    }
+
+    #[test]
+    fn a_missing_record_is_damage_and_not_an_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let (log, _) = Log::open(folder.path()).unwrap();
+        append(&log, 1..=5);
+        log.db.delete(key(3)).unwrap();
+        assert!(matches!(log.read(1, 6, usize::MAX), Err(Error::Damaged { .. })));
+        log.db.put(key(3), codec::seal(4, b"in the wrong place")).unwrap();
+        assert!(matches!(log.read(1, 6, usize::MAX), Err(Error::Damaged { .. })));
+    }
+}

@@ -1,0 +1,344 @@
+//! The applied state on disk: stored versions by revision, the retry window, and the index it was applied up to.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, RwLock};
+
+use raft_state::history::{History, Stored};
+use raft_state::port::BoxFuture;
+use raft_state::record::Scalars;
+use raft_state::{Delta, Keyring, Outcome, Record, Revision, State};
+use rocksdb::checkpoint::Checkpoint;
+use rocksdb::{
+    ColumnFamilyDescriptor, DB, DBCompressionType, Direction, FlushOptions, IteratorMode, Options, WriteBatch, WriteOptions,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, codec, folder};
+
+const VERSIONS: &str = "versions";
+const WINDOW: &str = "window";
+const META: &str = "meta";
+const FAMILIES: [&str; 3] = [VERSIONS, WINDOW, META];
+
+const APPLIED: &[u8] = b"applied";
+const FORMAT: &[u8] = b"format";
+
+/// Memory for versions that are not flushed yet.
+const WRITE_BUFFER_BYTES: usize = 16 << 20;
+
+/// How far the state was applied; opaque to this crate.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    /// Log index; 0 before the first entry.
+    pub index: u64,
+    /// The log id, as the node crate encodes it.
+    pub log_id: Vec<u8>,
+    /// The membership in force, as the node crate encodes it.
+    pub membership: Vec<u8>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Mark {
+    applied: Applied,
+    scalars: Scalars,
+}
+
+/// The state's database. All methods but [`History::after`] block on the disk now and then.
+///
+/// The database lies in one of the numbered folders `state-<n>`; the file `current` names which, so that an installed
+/// snapshot takes its place in one step.
+pub struct StateStore {
+    root: PathBuf,
+    db: RwLock<Arc<DB>>,
+}
+
+fn options() -> Options {
+    let mut options = Options::default();
+    options.create_if_missing(true);
+    options.create_missing_column_families(true);
+    options.set_atomic_flush(true);
+    options.set_compression_type(DBCompressionType::Lz4);
+    options.set_write_buffer_size(WRITE_BUFFER_BYTES);
+    options.set_keep_log_file_num(2);
+    options.set_paranoid_checks(true);
+    options
+}
+
+fn unlogged() -> WriteOptions {
+    let mut options = WriteOptions::default();
+    options.disable_wal(true);
+    options
+}
+
+fn open_database(path: &Path) -> Result<DB, Error> {
+    let families = FAMILIES.map(|name| ColumnFamilyDescriptor::new(name, options()));
+    let db = DB::open_cf_descriptors(&options(), path, families)?;
+    let meta = family(&db, META);
+    match db.get_cf(meta, FORMAT)? {
+        None => {
+            let mut batch = WriteBatch::default();
+            batch.put_cf(meta, FORMAT, [codec::VERSION]);
+            db.write_opt(batch, &unlogged())?;
+        }
+        Some(found) if found == [codec::VERSION] => {}
+        Some(found) => {
+            let found = found.first().copied().unwrap_or(0);
+            return Err(Error::UnknownVersion { what: "the state", found, supported: codec::VERSION });
+        }
+    }
+    Ok(db)
+}
+
+fn family<'a>(db: &'a DB, name: &str) -> &'a rocksdb::ColumnFamily {
+    db.cf_handle(name).expect("every family is made at opening")
+}
+
+fn outcome_key(boot: u64, sequence: u64) -> [u8; 16] {
+    let mut key = [0; 16];
+    key[..8].copy_from_slice(&boot.to_be_bytes());
+    key[8..].copy_from_slice(&sequence.to_be_bytes());
+    key
+}
+
+fn number(bytes: &[u8]) -> Option<u64> {
+    bytes.try_into().ok().map(u64::from_be_bytes)
+}
+
+impl StateStore {
+    /// Opens or makes the state under `root` and loads it into memory.
+    ///
+    /// # Errors
+    /// When it is damaged, of another format, or sealed with other keys.
+    pub fn open(root: &Path, keyring: Arc<dyn Keyring>) -> Result<(Self, State, Applied), Error> {
+        fs::create_dir_all(root).map_err(Error::file(root))?;
+        let number = current(root)?;
+        remove_others(root, number)?;
+        let db = open_database(&folder_of(root, number))?;
+        let (state, applied) = load(&db, keyring)?;
+        Ok((Self { root: root.to_owned(), db: RwLock::new(Arc::new(db)) }, state, applied))
+    }
+
+    fn db(&self) -> Arc<DB> {
+        self.db.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    /// Writes what one log entry changed, together with its index. To memory only: [`StateStore::flush`] and full buffers
+    /// bring it to the disk, all of it or nothing. The entry must be durable in the local log already.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub fn write(&self, delta: &Delta, applied: &Applied) -> Result<(), Error> {
+        let db = self.db();
+        let (versions, window, meta) = (family(&db, VERSIONS), family(&db, WINDOW), family(&db, META));
+        let mut batch = WriteBatch::default();
+        for (revision, record) in &delta.records {
+            batch.put_cf(versions, revision.to_be_bytes(), codec::seal(*revision, &codec::encode(record)));
+        }
+        for (boot, sequence, outcome) in &delta.remembered {
+            batch.put_cf(window, outcome_key(*boot, *sequence), codec::seal(*sequence, &codec::encode(outcome)));
+        }
+        for (boot, mark) in &delta.forgotten {
+            // The mark itself stays, as an outcome that is no longer known: it is the boot's low water.
+            batch.delete_range_cf(window, outcome_key(*boot, 0), outcome_key(*boot, *mark));
+            let unknown = Outcome::Refused(raft_state::Refusal::OutcomeUnknown);
+            batch.put_cf(window, outcome_key(*boot, *mark), codec::seal(*mark, &codec::encode(&unknown)));
+        }
+        let mark = Mark { applied: applied.clone(), scalars: delta.scalars };
+        batch.put_cf(meta, APPLIED, codec::seal(0, &codec::encode(&mark)));
+        Ok(db.write_opt(batch, &unlogged())?)
+    }
+
+    /// Brings everything written so far to the disk, atomically.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn flush(&self) -> Result<(), Error> {
+        flush(&self.db())
+    }
+
+    /// Deletes versions that a compaction from one floor to the next left without a reader. Runs beside everything else.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub fn compact(&self, from: Revision, to: Revision) -> Result<(), Error> {
+        let db = self.db();
+        let versions = family(&db, VERSIONS);
+        let mut batch = WriteBatch::default();
+        for item in db.iterator_cf(versions, IteratorMode::From(&(from + 1).to_be_bytes(), Direction::Forward)) {
+            let (key, sealed) = item?;
+            let Some(revision) = number(&key).filter(|revision| *revision <= to) else { break };
+            let record = read_record(revision, &sealed)?;
+            if let Some(previous) = record.previous {
+                batch.delete_cf(versions, previous.to_be_bytes());
+            }
+            if record.payload.is_none() {
+                batch.delete_cf(versions, revision.to_be_bytes());
+            }
+            if batch.len() >= 1000 {
+                db.write_opt(std::mem::take(&mut batch), &unlogged())?;
+            }
+        }
+        Ok(db.write_opt(batch, &unlogged())?)
+    }
+
+    /// Makes a checkpoint: a folder of hard links that holds the state as of some applied index, which
+    /// [`StateStore::inspect`] tells. Apply goes on meanwhile.
+    ///
+    /// # Errors
+    /// When the disk refuses or the folder exists.
+    pub fn checkpoint(&self, path: &Path) -> Result<Applied, Error> {
+        let db = self.db();
+        flush(&db)?;
+        Checkpoint::new(&*db)?.create_checkpoint(path)?;
+        Self::inspect(path)
+    }
+
+    /// What a checkpoint says of itself.
+    ///
+    /// # Errors
+    /// When it is damaged or of another format.
+    pub fn inspect(path: &Path) -> Result<Applied, Error> {
+        let db = DB::open_cf_for_read_only(&options(), path, FAMILIES, false)?;
+        match db.get_cf(family(&db, META), FORMAT)? {
+            Some(found) if found == [codec::VERSION] => {}
+            found => {
+                let found = found.and_then(|f| f.first().copied()).unwrap_or(0);
+                return Err(Error::UnknownVersion { what: "the snapshot", found, supported: codec::VERSION });
+            }
+        }
+        Ok(read_mark(&db)?.applied)
+    }
+
+    /// Puts a received checkpoint in the place of the state and loads it. The received folder is moved. After a crash the
+    /// old state or the new one is there, never a mixture.
+    ///
+    /// # Errors
+    /// When the checkpoint is damaged, of another format, or sealed with other keys: the old state stays.
+    pub fn install(&self, received: &Path, keyring: Arc<dyn Keyring>) -> Result<(State, Applied), Error> {
+        let next = current(&self.root)? + 1;
+        let path = folder_of(&self.root, next);
+        if path.exists() {
+            fs::remove_dir_all(&path).map_err(Error::file(&path))?;
+        }
+        fs::rename(received, &path).map_err(Error::file(received))?;
+        folder::sync(&self.root)?;
+        let db = open_database(&path)?;
+        let (state, applied) = load(&db, keyring)?;
+        folder::replace(&self.root.join("current"), next.to_string().as_bytes())?;
+        *self.db.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(db);
+        remove_others(&self.root, next)?;
+        Ok((state, applied))
+    }
+}
+
+fn flush(db: &DB) -> Result<(), Error> {
+    let mut options = FlushOptions::default();
+    options.set_wait(true);
+    let families = FAMILIES.map(|name| family(db, name));
+    let families: Vec<&&rocksdb::ColumnFamily> = families.iter().collect();
+    Ok(db.flush_cfs_opt(&families, &options)?)
+}
+
+fn folder_of(root: &Path, number: u64) -> PathBuf {
+    root.join(format!("state-{number}"))
+}
+
+/// The number of the folder in use.
+fn current(root: &Path) -> Result<u64, Error> {
+    let path = root.join("current");
+    match fs::read_to_string(&path) {
+        Ok(text) => text.trim().parse().map_err(|_| Error::Damaged { what: "the state", detail: "`current` is no number".to_owned() }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(Error::file(&path)(error)),
+    }
+}
+
+/// Removes what an interrupted or finished install left behind.
+fn remove_others(root: &Path, keep: u64) -> Result<(), Error> {
+    for entry in fs::read_dir(root).map_err(Error::file(root))? {
+        let path = entry.map_err(Error::file(root))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if name.strip_prefix("state-").is_some_and(|n| n.parse() != Ok(keep)) {
+            fs::remove_dir_all(&path).map_err(Error::file(&path))?;
+        }
+    }
+    Ok(())
+}
+
+fn read_record(revision: Revision, sealed: &[u8]) -> Result<Record, Error> {
+    codec::decode("a stored version", codec::open("a stored version", revision, sealed)?)
+}
+
+fn read_mark(db: &DB) -> Result<Mark, Error> {
+    match db.get_cf(family(db, META), APPLIED)? {
+        Some(sealed) => codec::decode("the applied mark", codec::open("the applied mark", 0, &sealed)?),
+        None => {
+            let scalars = Scalars { revision: 1, ..Scalars::default() };
+            Ok(Mark { applied: Applied::default(), scalars })
+        }
+    }
+}
+
+fn load(db: &DB, keyring: Arc<dyn Keyring>) -> Result<(State, Applied), Error> {
+    let mut state = State::new(keyring);
+    let mark = read_mark(db)?;
+    for item in db.iterator_cf(family(db, VERSIONS), IteratorMode::Start) {
+        let (key, sealed) = item?;
+        let damaged = |detail: String| Error::Damaged { what: "the state", detail };
+        let revision = number(&key).ok_or_else(|| damaged("a version without a revision".to_owned()))?;
+        state
+            .load_record(revision, &read_record(revision, &sealed)?)
+            .map_err(|refusal| damaged(format!("revision {revision}: {refusal}")))?;
+    }
+    for item in db.iterator_cf(family(db, WINDOW), IteratorMode::Start) {
+        let (key, sealed) = item?;
+        let damaged = || Error::Damaged { what: "the retry window", detail: "a key of another length".to_owned() };
+        let (boot, sequence) = key.split_at_checked(8).ok_or_else(damaged)?;
+        let (Some(boot), Some(sequence)) = (number(boot), number(sequence)) else { return Err(damaged()) };
+        let outcome: Outcome = codec::decode("an outcome", codec::open("an outcome", sequence, &sealed)?)?;
+        if outcome == Outcome::Refused(raft_state::Refusal::OutcomeUnknown) {
+            state.load_low_water(boot, sequence);
+        } else {
+            state.load_outcome(boot, sequence, outcome);
+        }
+    }
+    if !state.finish_load(mark.scalars) {
+        let detail = "the hash over the live entries is not the one that was stored".to_owned();
+        return Err(Error::Damaged { what: "the state", detail });
+    }
+    Ok((state, mark.applied))
+}
+
+impl History for StateStore {
+    fn after(&self, after: Revision, max: usize) -> BoxFuture<'_, Vec<Stored>> {
+        let db = self.db();
+        Box::pin(async move {
+            let read = tokio::task::spawn_blocking(move || page(&db, after, max));
+            match read.await {
+                Ok(Ok(page)) => page,
+                Ok(Err(error)) => {
+                    tracing::error!(%error, "history cannot be read");
+                    Vec::new()
+                }
+                Err(_) => Vec::new(),
+            }
+        })
+    }
+}
+
+fn page(db: &DB, after: Revision, max: usize) -> Result<Vec<Stored>, Error> {
+    let versions = family(db, VERSIONS);
+    let mut page = Vec::new();
+    for item in db.iterator_cf(versions, IteratorMode::From(&(after + 1).to_be_bytes(), Direction::Forward)).take(max) {
+        let (key, sealed) = item?;
+        let Some(revision) = number(&key) else { break };
+        let record = read_record(revision, &sealed)?;
+        let previous = match record.previous {
+            None => None,
+            Some(p) => db.get_cf(versions, p.to_be_bytes())?.map(|sealed| read_record(p, &sealed)).transpose()?,
+        };
+        page.push(Stored { revision, record, previous });
+    }
+    Ok(page)
+}
