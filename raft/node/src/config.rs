@@ -106,11 +106,6 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            snapshot_log_bytes: 64 << 20,
-            keep_log_bytes: 64 << 20,
-            batch_bytes: 1 << 20,
-            proposal_bytes: 16 << 20,
-        }
+        Self { snapshot_log_bytes: 64 << 20, keep_log_bytes: 64 << 20, batch_bytes: 1 << 20, proposal_bytes: 16 << 20 }
     }
 }

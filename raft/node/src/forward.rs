@@ -80,8 +80,7 @@ async fn carry(
     verdicts: &mpsc::UnboundedSender<(u64, bool)>,
     unanswered: &Mutex<Unanswered>,
 ) -> Result<(), Status> {
-    let mut client =
-        dialer.client(leader, address, Lane::Forward).map_err(|e| Status::unavailable(e.to_string()))?;
+    let mut client = dialer.client(leader, address, Lane::Forward).map_err(|e| Status::unavailable(e.to_string()))?;
     let messages = messages(queue, dialer.letterhead.clone(), leader);
     let mut answers = client.forward(messages).await?.into_inner();
     while let Some(answer) = answers.message().await? {

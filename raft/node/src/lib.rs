@@ -14,8 +14,10 @@
 //! - whatever breaks storage or the Raft core ends the process.
 
 mod batch;
+mod checkpoint;
 mod compact;
 mod config;
+mod disk;
 mod exit;
 pub mod faults;
 mod forward;
@@ -29,11 +31,13 @@ mod reads;
 mod record;
 mod registry;
 mod route;
+mod size;
 mod snapshots;
 mod standing;
 mod start;
 mod successor;
 mod types;
+mod view;
 mod watchdog;
 mod wire;
 

@@ -1,25 +1,310 @@
-//! stub
-use std::io; use std::path::{Path,PathBuf}; use std::sync::Arc;
-use openraft::storage::{EntryResponder, RaftStateMachine}; use openraft::{OptionalSend, RaftSnapshotBuilder};
+//! The state machine as openraft wants it. Applying happens on a thread of its own: neither a large entry nor a database
+//! that makes room for it delays the Raft core.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use bytes::Bytes;
 use futures::{Stream, StreamExt};
-use raft_state::*; use raft_state::port::*;
-use tokio::sync::watch;
-use crate::types::*;
 use openraft::alias::SnapshotOf;
-#[derive(Clone,Copy,Debug,Default)] pub(crate) struct Applied { pub index: u64, pub revision: Revision, pub epoch: Epoch }
-#[derive(Clone,Debug)] pub(crate) struct Checkpoint { path: PathBuf }
-impl Checkpoint { pub(crate) fn path(&self)->&Path{&self.path} pub(crate) fn received(path: PathBuf)->Self{Self{path}} }
-pub(crate) struct View; impl View { pub(crate) fn snapshot(&self)->Snapshot{unreachable!()} pub(crate) async fn exact(&self,_:Revision)->Result<Snapshot,ReadError>{unreachable!()} pub(crate) fn watch(&self,_:&[u8],_:Revision)->Result<Box<dyn Cursor>,WatchError>{unreachable!()} }
-pub(crate) struct Machine{rx:watch::Receiver<Applied>}
-impl Machine { pub(crate) fn view(&self)->Arc<View>{Arc::new(View)} pub(crate) fn applied(&self)->watch::Receiver<Applied>{self.rx.clone()} }
-pub(crate) struct B;
-impl RaftSnapshotBuilder<TypeConfig> for B { type SnapshotData=Checkpoint; async fn build_snapshot(&mut self)->Result<SnapshotOf<TypeConfig,Checkpoint>,io::Error>{unreachable!()} }
-impl RaftStateMachine<TypeConfig> for Machine { type SnapshotData=Checkpoint; type SnapshotBuilder=B;
- async fn applied_state(&mut self)->Result<(Option<LogId>,StoredMembership),io::Error>{Ok((None,StoredMembership::default()))}
- async fn apply<S>(&mut self, mut entries:S)->Result<(),io::Error> where S: Stream<Item=Result<EntryResponder<TypeConfig>,io::Error>>+Unpin+OptionalSend { while let Some(e)=entries.next().await { let (_,r)=e?; if let Some(r)=r { r.send(()) } } Ok(()) }
- async fn get_snapshot_builder(&mut self)->B{B}
- async fn install_snapshot(&mut self,_m:&SnapshotMeta,_s:Checkpoint)->Result<(),io::Error>{Ok(())}
- async fn get_current_snapshot(&mut self)->Result<Option<SnapshotOf<TypeConfig,Checkpoint>>,io::Error>{Ok(None)}
+use openraft::storage::{ApplyResponder, EntryResponder, RaftStateMachine};
+use openraft::{OptionalSend, RaftSnapshotBuilder};
+use raft_log::{StateStore, codec};
+use raft_state::{Command, CommandId, Epoch, Feed, Keyring, Revision, Stamped, State};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::checkpoint::{Checkpoint, Checkpoints};
+use crate::disk::{StoredId, StoredVoters, loaded_id, stored_id};
+use crate::metrics::{Metrics, increment};
+use crate::record;
+use crate::registry::{Ids, Registry};
+use crate::types::{Entry, LogId, Membership, Payload, SnapshotMeta, StoredMembership, TypeConfig};
+use crate::view::View;
+
+/// How far this member has applied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Applied {
+    /// Log index.
+    pub(crate) index: u64,
+    /// The store's revision there.
+    pub(crate) revision: Revision,
+    /// The epoch in force there.
+    pub(crate) epoch: Epoch,
 }
-pub(crate) fn encode(_:crate::registry::Ids,_:&[Command])->bytes::Bytes{unreachable!()}
-pub(crate) fn open(_:&Path,_:Arc<dyn crate::Keyring>,_:Arc<crate::metrics::Metrics>,_:Arc<crate::watchdog::Flushes>,_:Arc<crate::registry::Registry>,_:crate::exit::Exit)->Result<(crate::log::Log,Machine),String>{unreachable!()}
+
+/// Encodes one proposal.
+pub(crate) fn encode(ids: Ids, commands: &[Command]) -> Bytes {
+    let stamped: Vec<Stamped> = commands
+        .iter()
+        .zip(ids.first..)
+        .map(|(command, sequence)| Stamped {
+            id: CommandId { boot: ids.boot, sequence },
+            low_water: ids.low_water,
+            command: command.clone(),
+        })
+        .collect();
+    codec::encode(&stamped).into()
+}
+
+/// A membership with where it was written, as the state keeps it.
+type StoredMembershipRecord = (Option<StoredId>, StoredVoters);
+
+fn encode_membership(membership: &StoredMembership) -> Vec<u8> {
+    let record: StoredMembershipRecord =
+        (membership.log_id().as_ref().map(stored_id), StoredVoters::from(membership.membership()));
+    codec::encode(&record)
+}
+
+fn decode_membership(bytes: &[u8]) -> io::Result<StoredMembership> {
+    if bytes.is_empty() {
+        return Ok(StoredMembership::default());
+    }
+    let (at, voters): StoredMembershipRecord = codec::decode("the membership", bytes)?;
+    Ok(StoredMembership::new(at.map(loaded_id), Membership::try_from(voters)?))
+}
+
+fn encode_applied(id: &LogId, membership: &StoredMembership) -> raft_log::Applied {
+    raft_log::Applied {
+        index: id.index + 1,
+        log_id: codec::encode(&stored_id(id)),
+        membership: encode_membership(membership),
+    }
+}
+
+/// What a database says it was applied up to.
+pub(crate) fn decode_applied(applied: &raft_log::Applied) -> io::Result<SnapshotMeta> {
+    let last_log_id = match applied.index {
+        0 => None,
+        _ => Some(loaded_id(codec::decode::<StoredId>("the applied index", &applied.log_id)?)),
+    };
+    Ok(SnapshotMeta { last_log_id, last_membership: decode_membership(&applied.membership)? })
+}
+
+type Run = Vec<(Entry, Option<ApplyResponder<TypeConfig>>)>;
+
+enum Job {
+    Apply(Run, oneshot::Sender<io::Result<()>>),
+    Install(Checkpoint, oneshot::Sender<io::Result<()>>),
+}
+
+/// openraft's handle of the state.
+pub(crate) struct Machine {
+    jobs: mpsc::UnboundedSender<Job>,
+    checkpoints: Arc<Checkpoints>,
+    /// What the last job left.
+    position: watch::Receiver<SnapshotMeta>,
+}
+
+/// What opening the state gives.
+pub(crate) struct Opened {
+    pub(crate) machine: Machine,
+    pub(crate) view: Arc<View>,
+    pub(crate) applied: watch::Receiver<Applied>,
+    pub(crate) thread: JoinHandle<()>,
+}
+
+/// Opens the state under a folder and starts the thread that applies. Blocks.
+pub(crate) fn open(
+    folder: &Path,
+    keyring: Arc<dyn Keyring>,
+    metrics: Arc<Metrics>,
+    registry: Arc<Registry>,
+) -> io::Result<Opened> {
+    let (store, state, found) = StateStore::open(&folder.join("state"), keyring.clone())?;
+    let position = decode_applied(&found)?;
+    let store = Arc::new(store);
+    let checkpoints = Arc::new(Checkpoints::open(&folder.join("snapshots"), store.clone())?);
+    let snapshot = state.snapshot();
+    let (view, feed) = View::new(snapshot, store.clone(), keyring.clone());
+    let (position_sender, position_receiver) = watch::channel(position);
+    let (applied_sender, applied) = watch::channel(Applied::default());
+    let (jobs, queue) = mpsc::unbounded_channel();
+    let applier = Applier {
+        state,
+        store,
+        keyring,
+        feed,
+        checkpoints: checkpoints.clone(),
+        metrics,
+        registry,
+        position: position_sender,
+        applied: applied_sender,
+    };
+    applier.announce();
+    let thread = std::thread::Builder::new().name("apply".to_owned()).spawn(move || applier.run(queue))?;
+    let machine = Machine { jobs, checkpoints, position: position_receiver };
+    Ok(Opened { machine, view, applied, thread })
+}
+
+/// Owns the state.
+struct Applier {
+    state: State,
+    store: Arc<StateStore>,
+    keyring: Arc<dyn Keyring>,
+    feed: Arc<Feed>,
+    checkpoints: Arc<Checkpoints>,
+    metrics: Arc<Metrics>,
+    registry: Arc<Registry>,
+    position: watch::Sender<SnapshotMeta>,
+    applied: watch::Sender<Applied>,
+}
+
+impl Applier {
+    fn run(mut self, mut jobs: mpsc::UnboundedReceiver<Job>) {
+        while let Some(job) = jobs.blocking_recv() {
+            // Whoever asked may have stopped; the state goes on all the same.
+            match job {
+                Job::Apply(run, done) => drop(done.send(self.apply(run))),
+                Job::Install(checkpoint, done) => drop(done.send(self.install(checkpoint))),
+            }
+        }
+    }
+
+    fn apply(&mut self, run: Run) -> io::Result<()> {
+        let started = Instant::now();
+        self.metrics.applied_entries.fetch_add(run.len() as u64, Ordering::Relaxed);
+        let mut done = Vec::with_capacity(run.len());
+        for (entry, responder) in run {
+            let completed = self.one(entry)?;
+            done.push((completed, responder));
+        }
+        // What is told to callers must be visible to them.
+        self.announce();
+        for (completed, responder) in done {
+            for (id, outcomes) in completed {
+                self.registry.applied(id, || outcomes);
+            }
+            if let Some(responder) = responder {
+                responder.send(());
+            }
+        }
+        self.metrics.apply_us.record_elapsed(started);
+        Ok(())
+    }
+
+    /// Applies one entry; the outcomes of each proposal in it by its first id.
+    fn one(&mut self, entry: Entry) -> io::Result<Vec<(CommandId, Vec<raft_state::Outcome>)>> {
+        let mut proposals = Vec::new();
+        let mut membership = None;
+        match entry.payload {
+            Payload::Blank => {}
+            Payload::Membership(changed) => membership = Some(StoredMembership::new(Some(entry.log_id), changed)),
+            Payload::Normal(commands) => {
+                let parts = record::split(commands.0).ok_or_else(|| {
+                    io::Error::new(io::ErrorKind::InvalidData, "an entry that is no list of proposals")
+                })?;
+                for part in parts {
+                    let stamped: Vec<Stamped> = codec::decode("a proposal", &part)?;
+                    proposals.push(stamped);
+                }
+            }
+        }
+        let ids: Vec<(CommandId, usize)> =
+            proposals.iter().filter_map(|p| p.first().map(|first| (first.id, p.len()))).collect();
+        let commands: Vec<Stamped> = proposals.into_iter().flatten().collect();
+        let applied = self.state.apply(&commands);
+        self.position.send_modify(|position| {
+            position.last_log_id = Some(entry.log_id);
+            if let Some(membership) = membership {
+                position.last_membership = membership;
+            }
+        });
+        let mark = encode_applied(&entry.log_id, &self.position.borrow().last_membership);
+        self.store.write(&applied.delta, &mark)?;
+        if let Some((from, to)) = applied.delta.compacted {
+            self.compact(from, to);
+        }
+        self.feed.publish(self.state.snapshot(), applied.events);
+        let mut outcomes = applied.outcomes.into_iter();
+        Ok(ids.into_iter().map(|(id, count)| (id, outcomes.by_ref().take(count).collect())).collect())
+    }
+
+    /// Deletes what nobody can read any more, beside everything else.
+    fn compact(&self, from: Revision, to: Revision) {
+        let store = self.store.clone();
+        let spawned = std::thread::Builder::new().name("compact".to_owned()).spawn(move || {
+            if let Err(e) = store.compact(from, to) {
+                tracing::warn!("deleting history up to revision {to}: {e}");
+            }
+        });
+        if let Err(e) = spawned {
+            tracing::warn!("deleting history up to revision {to}: {e}");
+        }
+    }
+
+    fn install(&mut self, checkpoint: Checkpoint) -> io::Result<()> {
+        let (state, applied) = self.store.install(checkpoint.path(), self.keyring.clone())?;
+        self.position.send_replace(decode_applied(&applied)?);
+        self.state = state;
+        self.checkpoints.outdate();
+        self.feed.reset(self.state.snapshot());
+        self.announce();
+        increment(&self.metrics.snapshots_installed);
+        tracing::info!(revision = self.state.snapshot().revision(), "a snapshot is installed");
+        Ok(())
+    }
+
+    fn announce(&self) {
+        let snapshot = self.state.snapshot();
+        let index = self.position.borrow().last_log_id.map_or(0, |id| id.index);
+        self.applied.send_replace(Applied { index, revision: snapshot.revision(), epoch: snapshot.epoch() });
+    }
+}
+
+fn gone() -> io::Error {
+    io::Error::other("the thread that applies the log is gone")
+}
+
+impl RaftStateMachine<TypeConfig> for Machine {
+    type SnapshotData = Checkpoint;
+    type SnapshotBuilder = Builder;
+
+    async fn applied_state(&mut self) -> Result<(Option<LogId>, StoredMembership), io::Error> {
+        let position = self.position.borrow().clone();
+        Ok((position.last_log_id, position.last_membership))
+    }
+
+    async fn apply<S>(&mut self, mut entries: S) -> Result<(), io::Error>
+    where
+        S: Stream<Item = Result<EntryResponder<TypeConfig>, io::Error>> + Unpin + OptionalSend,
+    {
+        let mut run = Vec::new();
+        while let Some(entry) = entries.next().await {
+            run.push(entry?);
+        }
+        let (done, applied) = oneshot::channel();
+        self.jobs.send(Job::Apply(run, done)).map_err(|_| gone())?;
+        applied.await.map_err(|_| gone())?
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Builder {
+        Builder { checkpoints: self.checkpoints.clone() }
+    }
+
+    async fn install_snapshot(&mut self, _meta: &SnapshotMeta, snapshot: Checkpoint) -> Result<(), io::Error> {
+        let (done, installed) = oneshot::channel();
+        self.jobs.send(Job::Install(snapshot, done)).map_err(|_| gone())?;
+        installed.await.map_err(|_| gone())?
+    }
+
+    async fn get_current_snapshot(&mut self) -> Result<Option<SnapshotOf<TypeConfig, Checkpoint>>, io::Error> {
+        self.checkpoints.current().await
+    }
+}
+
+/// Builds snapshots.
+pub(crate) struct Builder {
+    checkpoints: Arc<Checkpoints>,
+}
+
+impl RaftSnapshotBuilder<TypeConfig> for Builder {
+    type SnapshotData = Checkpoint;
+
+    async fn build_snapshot(&mut self) -> Result<SnapshotOf<TypeConfig, Checkpoint>, io::Error> {
+        self.checkpoints.build().await
+    }
+}

@@ -12,13 +12,14 @@ use raft_state::{Command, Outcome, Revision, Snapshot};
 use tokio::sync::{mpsc, watch};
 
 use crate::config::{Limits, NodeConfig, Timing};
-use crate::machine::{Applied, View};
+use crate::machine::Applied;
 use crate::metrics::{Metrics, increment};
 use crate::reads::Reads;
 use crate::registry::Registry;
 use crate::standing::successor;
 use crate::start::{self, Hooks, Host, StartError};
 use crate::types::Raft;
+use crate::view::View;
 
 /// A member: its Raft core, its peer port, its log and its state.
 ///
@@ -87,8 +88,13 @@ impl Node {
         self.registry.close();
         // Closed for those who still wait for the port; nobody may.
         let _ = self.closing.send(true);
+        self.view.stop("the member is stopping");
         if let Err(e) = self.raft.shutdown().await {
             tracing::warn!("the Raft core did not stop cleanly: {e}");
+        }
+        let view = self.view.clone();
+        if let Err(e) = tokio::task::spawn_blocking(move || view.flush()).await {
+            tracing::warn!("bringing the state to the disk: {e}");
         }
         self.end(Duration::from_secs(5)).await;
         tracing::info!(id = self.id, "this member has stopped");
@@ -98,8 +104,9 @@ impl Node {
     #[doc(hidden)]
     pub async fn kill(&self) {
         self.stopping.store(true, Ordering::Release);
-        self.end(Duration::ZERO).await;
+        self.end(Duration::from_secs(5)).await;
         self.registry.close();
+        self.view.stop("the member was killed");
     }
 
     async fn end(&self, patience: Duration) {

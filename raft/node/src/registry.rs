@@ -64,7 +64,9 @@ impl Registry {
             inner.next += count as u64;
             let low_water = inner.waiting.first_key_value().map_or(first, |(lowest, _)| *lowest) - 1;
             // Entered before it is encoded, so that no later proposal's low-water mark passes it.
-            inner.waiting.insert(first, Waiting { since: Instant::now(), commands: count, encoded: Bytes::new(), done });
+            inner
+                .waiting
+                .insert(first, Waiting { since: Instant::now(), commands: count, encoded: Bytes::new(), done });
             Ids { boot: self.boot, first, low_water }
         };
         let encoded = match encode(ids, commands) {
@@ -99,11 +101,6 @@ impl Registry {
     pub(crate) fn waiting_longer_than(&self, age: Duration) -> Vec<u64> {
         let inner = self.inner.lock();
         inner.waiting.iter().filter(|(_, w)| w.since.elapsed() > age).map(|(first, _)| *first).collect()
-    }
-
-    /// The first and the number of commands of all that still waits.
-    pub(crate) fn waiting_ids(&self) -> Vec<(u64, usize)> {
-        self.inner.lock().waiting.iter().map(|(first, w)| (*first, w.commands)).collect()
     }
 
     /// Nobody gets outcomes any more: whoever waits is told so.

@@ -7,8 +7,8 @@ use std::time::Duration;
 use openraft::async_runtime::watch::WatchReceiver;
 
 use crate::config::Limits;
-use crate::log::Size;
 use crate::metrics::{Metrics, increment};
+use crate::size::Size;
 use crate::types::Raft;
 
 /// Between looks at the log.

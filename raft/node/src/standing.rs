@@ -101,8 +101,7 @@ impl Observer {
             }
             changed
         });
-        let follows =
-            leader.is_some_and(|leader| self.contact.is_fresh(leader, self.timing.election_max * 2));
+        let follows = leader.is_some_and(|leader| self.contact.is_fresh(leader, self.timing.election_max * 2));
         let applied = *self.applied.borrow();
         let standing = Standing {
             id: now.id,
@@ -175,8 +174,7 @@ fn lag(now: &RaftMetrics) -> BTreeMap<u64, u64> {
 pub(crate) fn successor(now: &RaftMetrics) -> Option<u64> {
     let replication = now.replication.as_ref()?;
     let fresh = now.heartbeat.as_ref()?;
-    now.membership_config
-        .voter_ids()
-        .filter(|id| *id != now.id)
-        .max_by_key(|id| (replication.get(id).copied().flatten().map(|m| m.index), fresh.get(id).copied().flatten().map(|at| *at)))
+    now.membership_config.voter_ids().filter(|id| *id != now.id).max_by_key(|id| {
+        (replication.get(id).copied().flatten().map(|m| m.index), fresh.get(id).copied().flatten().map(|at| *at))
+    })
 }

@@ -1,10 +1,12 @@
 //! Putting a member together.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use api_proto::peer::peer_server::PeerServer;
@@ -19,11 +21,12 @@ use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 
 use crate::config::{NodeConfig, Timing};
+use crate::disk::LogDisk;
 use crate::exit::Exit;
 use crate::faults::Faults;
 use crate::leader::{Contact, LeaderView};
 use crate::log::Log;
-use crate::machine::Machine;
+use crate::machine::{self, Applied, Opened};
 use crate::metrics::Metrics;
 use crate::node::Node;
 use crate::peer::dial::{Dialer, MESSAGE_BYTES_MAX, WINDOW_BYTES};
@@ -37,12 +40,16 @@ use crate::route::Router;
 use crate::standing::Observer;
 use crate::successor::Successor;
 use crate::types::{Address, Raft};
+use crate::view::View;
 use crate::watchdog::Flushes;
 use crate::wire::Letterhead;
 use crate::{batch, compact, snapshots, watchdog};
 
 /// Threads for the Raft core and the peer port: one that computes while another waits in a syscall.
 const THREADS: usize = 2;
+
+/// How far behind the store a watcher of a quiet resource may believe itself to be.
+const WAKE_WATCHERS_EVERY: Duration = Duration::from_millis(500);
 
 /// Raft's threads go before others where the system lets them.
 const NICENESS: i32 = -10;
@@ -59,7 +66,7 @@ pub enum StartError {
         /// As configured.
         address: SocketAddr,
         /// Why not.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The certificates do not make a TLS configuration.
     #[error("the peer certificates are not usable: {0}")]
@@ -77,7 +84,7 @@ pub enum StartError {
     Raft(String),
     /// The system gives us no threads.
     #[error("starting threads: {0}")]
-    Threads(#[from] std::io::Error),
+    Threads(#[from] io::Error),
 }
 
 /// What tests put in place of the world.
@@ -89,19 +96,35 @@ pub struct Hooks {
     pub exit: Exit,
 }
 
-/// The threads of a member.
+/// The threads of a member, and its data folder.
 pub(crate) struct Host {
     runtime: Runtime,
+    disk: Disk,
+}
+
+/// What is to be let go of at the end.
+pub(crate) struct Disk {
+    view: Arc<View>,
+    applier: JoinHandle<()>,
+    lock: raft_log::Folder,
 }
 
 impl Host {
-    /// Ends the threads, waiting for what they are at. Not to be called from a runtime's own thread.
+    /// Ends the threads, waiting for what they are at, and lets go of the data folder. Not to be called from a runtime's
+    /// own thread.
     pub(crate) fn end(self, patience: Duration) {
+        let Disk { view, applier, lock } = self.disk;
         self.runtime.shutdown_timeout(patience);
+        view.close();
+        if applier.join().is_err() {
+            tracing::error!("the thread that applies the log panicked");
+        }
+        drop(lock);
     }
 
     /// Ends the threads without waiting.
     pub(crate) fn abandon(self) {
+        self.disk.view.close();
         self.runtime.shutdown_background();
     }
 }
@@ -119,8 +142,8 @@ pub(crate) async fn start(config: NodeConfig, hooks: Hooks) -> Result<Arc<Node>,
         })
         .build()?;
     let assembled = runtime.spawn(assemble(config, hooks)).await;
-    let node = match assembled {
-        Ok(Ok(node)) => node,
+    let (node, disk) = match assembled {
+        Ok(Ok(assembled)) => assembled,
         Ok(Err(e)) => {
             runtime.shutdown_background();
             return Err(e);
@@ -130,7 +153,7 @@ pub(crate) async fn start(config: NodeConfig, hooks: Hooks) -> Result<Arc<Node>,
             return Err(StartError::Raft(e.to_string()));
         }
     };
-    *node.host.lock() = Some(Host { runtime });
+    *node.host.lock() = Some(Host { runtime, disk });
     Ok(node)
 }
 
@@ -180,7 +203,7 @@ fn raft_config(config: &NodeConfig) -> Result<openraft::Config, StartError> {
     .map_err(|e| StartError::Config(e.to_string()))
 }
 
-async fn assemble(config: NodeConfig, hooks: Hooks) -> Result<Arc<Node>, StartError> {
+async fn assemble(config: NodeConfig, hooks: Hooks) -> Result<(Arc<Node>, Disk), StartError> {
     let listener = TcpListener::bind(config.peer_listen)
         .await
         .map_err(|source| StartError::Listen { address: config.peer_listen, source })?;
@@ -188,9 +211,9 @@ async fn assemble(config: NodeConfig, hooks: Hooks) -> Result<Arc<Node>, StartEr
     let metrics = Arc::new(Metrics::default());
     let flushes = Arc::new(Flushes::default());
     let registry = Arc::new(Registry::new(boot_id()));
-    let stores = open(&config, &metrics, &flushes, &registry, &hooks.exit).await?;
-    let (log, machine) = stores;
-    let (view, applied, log_size) = (machine.view(), machine.applied(), log.size());
+    let Stores { lock, log, state } = open(&config, &metrics, &flushes, &registry).await?;
+    let Opened { machine, view, applied, thread } = state;
+    let log_size = log.size();
     let received = config.data_dir.join("incoming");
     let receiver = Receiver::new(received)
         .map_err(|e| StartError::Data { folder: config.data_dir.clone(), reason: e.to_string() })?;
@@ -236,8 +259,7 @@ async fn assemble(config: NodeConfig, hooks: Hooks) -> Result<Arc<Node>, StartEr
         stopping: stopping.clone(),
         exit: hooks.exit.clone(),
     };
-    let router =
-        Router::new(config.id, registry.clone(), dialer.clone(), leader.clone(), batches, metrics.clone());
+    let router = Router::new(config.id, registry.clone(), dialer.clone(), leader.clone(), batches, metrics.clone());
     let rounds = Rounds {
         raft: raft.clone(),
         dialer: dialer.clone(),
@@ -253,8 +275,10 @@ async fn assemble(config: NodeConfig, hooks: Hooks) -> Result<Arc<Node>, StartEr
     tokio::spawn(Successor { raft: raft.clone(), dialer, leader }.run(broken_streams));
     tokio::spawn(watchdog::watch(raft.clone(), flushes, config.timing.fsync_stall, hooks.exit));
     tokio::spawn(snapshots::run(raft.clone(), log_size, config.limits, metrics.clone()));
+    tokio::spawn(wake_watchers(view.clone(), applied.clone()));
     initialize(&raft, &config).await?;
 
+    let disk = Disk { view: view.clone(), applier: thread, lock };
     let node = Arc::new(Node {
         id: config.id,
         raft,
@@ -273,29 +297,36 @@ async fn assemble(config: NodeConfig, hooks: Hooks) -> Result<Arc<Node>, StartEr
     });
     let store: Arc<dyn Store> = node.clone();
     tokio::spawn(compact::run(Arc::downgrade(&store), standing, config.compaction));
-    Ok(node)
+    Ok((node, disk))
 }
 
-/// Opens log and state, off the runtime's threads: the state may have to be read whole.
+/// What lies in the data folder.
+struct Stores {
+    lock: raft_log::Folder,
+    log: Log,
+    state: Opened,
+}
+
+/// Opens log and state, off the runtime's threads: the state is read whole.
 async fn open(
     config: &NodeConfig,
     metrics: &Arc<Metrics>,
     flushes: &Arc<Flushes>,
     registry: &Arc<Registry>,
-    exit: &Exit,
-) -> Result<(Log, Machine), StartError> {
-    let folder = config.data_dir.clone();
-    let keyring = config.keyring.clone();
-    let (metrics, flushes, registry, exit) = (metrics.clone(), flushes.clone(), registry.clone(), exit.clone());
+) -> Result<Stores, StartError> {
+    let (folder, keyring) = (config.data_dir.clone(), config.keyring.clone());
+    let (metrics, flushes, registry) = (metrics.clone(), flushes.clone(), registry.clone());
     let opened = tokio::task::spawn_blocking(move || {
-        std::fs::create_dir_all(&folder).map_err(|e| e.to_string())?;
-        crate::machine::open(&folder, keyring, metrics, flushes, registry, exit)
+        let lock = raft_log::Folder::lock(&folder)?;
+        let log = Log::new(LogDisk::open(&folder.join("log"))?, flushes, metrics.clone());
+        let state = machine::open(&folder, keyring, metrics, registry)?;
+        Ok::<_, io::Error>(Stores { lock, log, state })
     });
     opened
         .await
-        .map_err(|e| e.to_string())
+        .map_err(io::Error::other)
         .and_then(|opened| opened)
-        .map_err(|reason| StartError::Data { folder: config.data_dir.clone(), reason })
+        .map_err(|e| StartError::Data { folder: config.data_dir.clone(), reason: e.to_string() })
 }
 
 /// Tells the processes of one member's life apart. Unguessable it need not be, only never the same twice.
@@ -341,6 +372,17 @@ fn serve(
         }
     });
     Ok(())
+}
+
+/// Watchers wake for events of their own resource. Now and then they learn that the store has moved on without one, so
+/// that what they remember does not fall behind compaction.
+async fn wake_watchers(view: Arc<View>, mut applied: watch::Receiver<Applied>) {
+    let mut ticks = tokio::time::interval(WAKE_WATCHERS_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    while applied.changed().await.is_ok() {
+        ticks.tick().await;
+        view.wake_all();
+    }
 }
 
 /// Forms the cluster. Every initial member does so, with the same membership; one with a past does not.

@@ -64,11 +64,7 @@ pub(crate) fn log_id_from(id: &pb::LogId) -> LogId {
 }
 
 pub(crate) fn vote_to(vote: &Vote) -> pb::Ballot {
-    pb::Ballot {
-        term: vote.leader_id.term,
-        candidate: vote.leader_id.node_id,
-        granted_by_quorum: vote.committed,
-    }
+    pb::Ballot { term: vote.leader_id.term, candidate: vote.leader_id.node_id, granted_by_quorum: vote.committed }
 }
 
 pub(crate) fn vote_from(ballot: Option<&pb::Ballot>) -> Result<Vote, Status> {
@@ -104,8 +100,7 @@ pub(crate) fn membership_from(membership: &pb::Membership) -> Result<Membership,
         .members
         .iter()
         .map(|m| {
-            let address =
-                Address { name: m.name.clone(), peer: m.peer_address.clone(), api: m.api_address.clone() };
+            let address = Address { name: m.name.clone(), peer: m.peer_address.clone(), api: m.api_address.clone() };
             (m.id, address)
         })
         .collect();
@@ -281,11 +276,9 @@ mod tests {
     fn entries_survive_the_wire() {
         let address = Address { name: "m1".to_owned(), peer: "h:1".to_owned(), api: "h:2".to_owned() };
         let membership = Membership::new(vec![BTreeSet::from([1])], BTreeMap::from([(1, address)])).expect("valid");
-        for payload in [
-            Payload::Blank,
-            Payload::Normal(Commands(Bytes::from_static(b"abc"))),
-            Payload::Membership(membership),
-        ] {
+        for payload in
+            [Payload::Blank, Payload::Normal(Commands(Bytes::from_static(b"abc"))), Payload::Membership(membership)]
+        {
             let entry = Entry { log_id: log_id(3, 1, 9), payload };
             assert_eq!(entry_from(entry_to(&entry)).expect("an entry"), entry);
         }

@@ -78,8 +78,7 @@ async fn all_members_hold_the_same_after_a_load_from_all_sides() {
     );
     let mut hashes = BTreeMap::new();
     for id in 1..=3 {
-        let snapshot =
-            cluster.node(id).read(ReadLevel::Linearizable, Instant::now() + PATIENCE).await.expect("a read");
+        let snapshot = cluster.node(id).read(ReadLevel::Linearizable, Instant::now() + PATIENCE).await.expect("a read");
         assert_eq!(snapshot.count(b"/registry/core/configmaps/"), 1200);
         hashes.insert(id, (snapshot.revision(), snapshot.hash()));
     }
@@ -192,7 +191,7 @@ async fn a_killed_leader_costs_survivors_time_and_nothing_else() {
         tokio::time::sleep(Duration::from_millis(200)).await;
         let (names, longest, failures) = load.stop().await;
         eprintln!(
-            "leader {leader} killed, {new} leads after {elapsed:?}, first write after {written:?}, longest write {longest:?}, {} writes",
+            "leader {leader} killed, {new} leads after {elected:?}, first write after {written:?}, longest write {longest:?}, {} writes",
             names.len()
         );
         assert_eq!(failures, 0, "no write at a survivor fails");

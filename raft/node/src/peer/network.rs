@@ -19,7 +19,7 @@ use tonic::transport::Channel;
 
 use api_proto::peer::peer_client::PeerClient;
 
-use crate::machine::Checkpoint;
+use crate::checkpoint::Checkpoint;
 use crate::peer::dial::{Dialer, Lane};
 use crate::peer::snapshot;
 use crate::types::{Address, TypeConfig, Vote};

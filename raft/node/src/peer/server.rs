@@ -145,8 +145,7 @@ impl Peer for PeerService {
         });
         let letterhead = self.letterhead.clone();
         let answers = UnboundedReceiverStream::new(verdicts).ready_chunks(256).map(move |verdicts| {
-            let verdicts =
-                verdicts.into_iter().map(|(ticket, accepted)| pb::Verdict { ticket, accepted }).collect();
+            let verdicts = verdicts.into_iter().map(|(ticket, accepted)| pb::Verdict { ticket, accepted }).collect();
             Ok(pb::ForwardResponse { header: letterhead.to(*peer.lock()), verdicts })
         });
         let end = stream::once(failure).filter_map(|f| async move { f.ok().map(Err) });

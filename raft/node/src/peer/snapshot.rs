@@ -17,7 +17,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 
-use crate::machine::Checkpoint;
+use crate::checkpoint::Checkpoint;
 use crate::types::{TypeConfig, Vote};
 use crate::wire::{self, Letterhead};
 
@@ -60,7 +60,8 @@ pub(crate) async fn send(
     }
     let (chunks, outgoing) = mpsc::channel(CHUNKS_AHEAD);
     let reading = tokio::task::spawn_blocking(move || {
-        let first = pb::SnapshotChunk { header: header.clone(), leader, meta: Some(meta.clone()), ..Default::default() };
+        let first =
+            pb::SnapshotChunk { header: header.clone(), leader, meta: Some(meta.clone()), ..Default::default() };
         // The receiver of the chunks goes away when the call ends; so does the reader then.
         let read = || -> io::Result<()> {
             if chunks.blocking_send(first).is_err() {
@@ -250,7 +251,10 @@ fn verify_and_move(folder: &Path, files: &[pb::SnapshotFile], target: &Path) -> 
         let path = folder.join(&expected.name);
         let file = fs::OpenOptions::new().append(true).create(true).open(&path)?;
         if digest(&path)? != (expected.bytes, expected.checksum) {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{} is not what was offered", expected.name)));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("{} is not what was offered", expected.name),
+            ));
         }
         file.sync_all()?;
     }
@@ -276,9 +280,14 @@ mod tests {
 
     #[test]
     fn names_stay_in_their_folder() {
-        for (name, expected) in
-            [("000012.sst", true), ("MANIFEST-000004", true), ("", false), ("..", false), ("a/b", false), ("/etc", false)]
-        {
+        for (name, expected) in [
+            ("000012.sst", true),
+            ("MANIFEST-000004", true),
+            ("", false),
+            ("..", false),
+            ("a/b", false),
+            ("/etc", false),
+        ] {
             assert_eq!(is_plain(name), expected, "{name:?}");
         }
     }

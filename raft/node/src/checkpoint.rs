@@ -1,0 +1,158 @@
+//! Snapshots on this member's disk: checkpoints of the state, which are folders of hard links.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use openraft::alias::SnapshotOf;
+use parking_lot::Mutex;
+use raft_log::StateStore;
+
+use crate::machine::decode_applied;
+use crate::types::{SnapshotMeta, TypeConfig};
+
+/// A folder that holds the state as of one applied index. Clones share it.
+#[derive(Clone, Debug)]
+pub(crate) struct Checkpoint(Arc<Folder>);
+
+#[derive(Debug)]
+struct Folder {
+    path: PathBuf,
+    /// A newer one has taken its place: the last user removes it.
+    obsolete: AtomicBool,
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if self.obsolete.load(Ordering::Acquire)
+            && let Err(e) = fs::remove_dir_all(&self.path)
+            && e.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!("removing the old snapshot {}: {e}", self.path.display());
+        }
+    }
+}
+
+impl Checkpoint {
+    fn at(path: PathBuf) -> Self {
+        Self(Arc::new(Folder { path, obsolete: AtomicBool::new(false) }))
+    }
+
+    /// One that came from a peer and is whole. Installing it moves it away.
+    pub(crate) fn received(path: PathBuf) -> Self {
+        let checkpoint = Self::at(path);
+        checkpoint.retire();
+        checkpoint
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    fn retire(&self) {
+        self.0.obsolete.store(true, Ordering::Release);
+    }
+}
+
+type Snapshot = SnapshotOf<TypeConfig, Checkpoint>;
+
+/// The checkpoints of this member.
+pub(crate) struct Checkpoints {
+    folder: PathBuf,
+    store: Arc<StateStore>,
+    latest: Mutex<Option<(SnapshotMeta, Checkpoint)>>,
+    /// The state was replaced by a snapshot of another member, and there is no checkpoint of it yet.
+    outdated: AtomicBool,
+    /// One at a time.
+    building: tokio::sync::Mutex<()>,
+}
+
+impl Checkpoints {
+    /// Takes up the latest complete checkpoint of an earlier life and removes what else lies about. Blocks.
+    pub(crate) fn open(folder: &Path, store: Arc<StateStore>) -> io::Result<Self> {
+        fs::create_dir_all(folder)?;
+        let mut complete: Vec<(u64, PathBuf)> = Vec::new();
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            let index = path.file_name().and_then(|n| n.to_str()).and_then(|n| n.strip_prefix("snapshot-"));
+            match index.and_then(|index| index.parse().ok()) {
+                Some(index) => complete.push((index, path)),
+                None => fs::remove_dir_all(&path)?,
+            }
+        }
+        complete.sort();
+        let latest = match complete.pop() {
+            Some((_, path)) => Some((decode_applied(&StateStore::inspect(&path)?)?, Checkpoint::at(path))),
+            None => None,
+        };
+        for (_, path) in complete {
+            fs::remove_dir_all(path)?;
+        }
+        Ok(Self {
+            folder: folder.to_owned(),
+            store,
+            latest: Mutex::new(latest),
+            outdated: AtomicBool::new(false),
+            building: tokio::sync::Mutex::new(()),
+        })
+    }
+
+    /// The latest checkpoint; made now when the state has been replaced since.
+    pub(crate) async fn current(&self) -> io::Result<Option<Snapshot>> {
+        if self.outdated.load(Ordering::Acquire) {
+            return self.build().await.map(Some);
+        }
+        let latest = self.latest.lock().clone();
+        Ok(latest.map(|(meta, snapshot)| Snapshot { meta, snapshot }))
+    }
+
+    /// The state was replaced: the checkpoints of the old one lead nowhere.
+    pub(crate) fn outdate(&self) {
+        self.outdated.store(true, Ordering::Release);
+        if let Some((_, old)) = self.latest.lock().take() {
+            old.retire();
+        }
+    }
+
+    /// Makes a checkpoint while apply goes on. What it holds, it says itself.
+    pub(crate) async fn build(&self) -> io::Result<Snapshot> {
+        let _one_at_a_time = self.building.lock().await;
+        let (folder, store) = (self.folder.clone(), self.store.clone());
+        self.outdated.store(false, Ordering::Release);
+        let built = tokio::task::spawn_blocking(move || build(&folder, &store)).await.map_err(io::Error::other)?;
+        let (meta, checkpoint) = match built {
+            Ok(built) => built,
+            Err(e) => {
+                self.outdated.store(true, Ordering::Release);
+                return Err(e);
+            }
+        };
+        let old = self.latest.lock().replace((meta.clone(), checkpoint.clone()));
+        if let Some((_, old)) = old
+            && old.path() != checkpoint.path()
+        {
+            old.retire();
+        }
+        tracing::info!(index = meta.last_log_id.map(|id| id.index), "a snapshot is made");
+        Ok(Snapshot { meta, snapshot: checkpoint })
+    }
+}
+
+fn build(folder: &Path, store: &StateStore) -> io::Result<(SnapshotMeta, Checkpoint)> {
+    let partial = folder.join("partial");
+    if partial.exists() {
+        fs::remove_dir_all(&partial)?;
+    }
+    let meta = decode_applied(&store.checkpoint(&partial)?)?;
+    let path = folder.join(format!("snapshot-{:020}", meta.last_log_id.map_or(0, |id| id.index)));
+    if path.exists() {
+        // Nothing was applied since: the one that is there is as good, and perhaps in use.
+        fs::remove_dir_all(&partial)?;
+    } else {
+        fs::rename(&partial, &path)?;
+        File::open(folder)?.sync_all()?;
+    }
+    Ok((meta, Checkpoint::at(path)))
+}

@@ -1,0 +1,298 @@
+//! The log on disk, in openraft's terms.
+//!
+//! openraft counts log indexes from 0; on disk they count from 1, so that "nothing" has a number too.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+
+use bytes::Bytes;
+use parking_lot::{Condvar, Mutex};
+use raft_log::codec;
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+
+use crate::types::{Address, Commands, Entry, LeaderId, LogId, Membership, Payload, Vote, log_id};
+
+/// A log entry as it is stored.
+#[derive(Serialize, Deserialize)]
+struct StoredEntry {
+    term: u64,
+    leader: u64,
+    payload: StoredPayload,
+}
+
+#[derive(Serialize, Deserialize)]
+enum StoredPayload {
+    Blank,
+    Commands(Bytes),
+    Membership(StoredVoters),
+}
+
+/// A membership as it is stored.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct StoredVoters {
+    voters: Vec<BTreeSet<u64>>,
+    members: BTreeMap<u64, Address>,
+}
+
+impl From<&Membership> for StoredVoters {
+    fn from(membership: &Membership) -> Self {
+        Self {
+            voters: membership.get_joint_config().clone(),
+            members: membership.nodes().map(|(id, address)| (*id, address.clone())).collect(),
+        }
+    }
+}
+
+impl TryFrom<StoredVoters> for Membership {
+    type Error = io::Error;
+
+    fn try_from(stored: StoredVoters) -> io::Result<Self> {
+        if stored.voters.is_empty() && stored.members.is_empty() {
+            return Ok(Self::default());
+        }
+        Self::new(stored.voters, stored.members).map_err(io::Error::other)
+    }
+}
+
+/// A log id as it is stored: term, leader, index.
+pub(crate) type StoredId = (u64, u64, u64);
+
+pub(crate) fn stored_id(id: &LogId) -> StoredId {
+    (id.leader_id.term, id.leader_id.node_id, id.index)
+}
+
+pub(crate) fn loaded_id((term, leader, index): StoredId) -> LogId {
+    log_id(term, leader, index)
+}
+
+fn encode_entry(entry: &Entry) -> (u64, Bytes) {
+    let payload = match &entry.payload {
+        Payload::Blank => StoredPayload::Blank,
+        Payload::Normal(commands) => StoredPayload::Commands(commands.0.clone()),
+        Payload::Membership(membership) => StoredPayload::Membership(membership.into()),
+    };
+    let (term, leader, index) = stored_id(&entry.log_id);
+    (index + 1, codec::encode(&StoredEntry { term, leader, payload }).into())
+}
+
+fn decode_entry(place: u64, record: &[u8]) -> io::Result<Entry> {
+    let stored: StoredEntry = codec::decode("an entry of the log", record)?;
+    let payload = match stored.payload {
+        StoredPayload::Blank => Payload::Blank,
+        StoredPayload::Commands(bytes) => Payload::Normal(Commands(bytes)),
+        StoredPayload::Membership(voters) => Payload::Membership(voters.try_into()?),
+    };
+    Ok(Entry { log_id: log_id(stored.term, stored.leader, place - 1), payload })
+}
+
+/// The log and vote of this member on its disk.
+///
+/// All writes go through one thread in the order they were asked for, so that the Raft core never waits for the database
+/// to make room, and a vote never overtakes an append.
+pub(crate) struct LogDisk {
+    log: Arc<raft_log::Log>,
+    /// `None` only while it is dropped.
+    jobs: Option<mpsc::Sender<Job>>,
+    writer: Option<JoinHandle<()>>,
+    unsynced: Arc<Unsynced>,
+    found: Mutex<Found>,
+}
+
+type Job = Box<dyn FnOnce(&raft_log::Log) + Send>;
+
+/// What was there when the log was opened, and the vote since.
+struct Found {
+    vote: Option<Vote>,
+    committed: Option<LogId>,
+    purged: Option<LogId>,
+    last: Option<LogId>,
+}
+
+/// Appends that are written but not yet synced.
+#[derive(Default)]
+struct Unsynced {
+    count: Mutex<usize>,
+    none: Condvar,
+}
+
+impl LogDisk {
+    /// Opens the log in a folder. Blocks.
+    pub(crate) fn open(folder: &Path) -> io::Result<Self> {
+        let (log, recovered) = raft_log::Log::open(folder)?;
+        let found = Found::read(&log, recovered)?;
+        let log = Arc::new(log);
+        let (jobs, queue) = mpsc::channel::<Job>();
+        let writes = log.clone();
+        let writer = std::thread::Builder::new().name("log-writer".to_owned()).spawn(move || {
+            for job in queue {
+                job(&writes);
+            }
+        })?;
+        Ok(Self { log, jobs: Some(jobs), writer: Some(writer), unsynced: Arc::default(), found: Mutex::new(found) })
+    }
+
+    pub(crate) fn vote(&self) -> Option<Vote> {
+        self.found.lock().vote
+    }
+
+    /// What the log was known to be committed up to when it was opened.
+    pub(crate) fn committed(&self) -> Option<LogId> {
+        self.found.lock().committed
+    }
+
+    /// The last purged entry and the last entry, as of opening.
+    pub(crate) fn extent(&self) -> (Option<LogId>, Option<LogId>) {
+        let found = self.found.lock();
+        (found.purged, found.last)
+    }
+
+    /// Entries `start..end`, up to a limit of bytes. Blocks.
+    pub(crate) fn read(&self, start: u64, end: u64, limit: usize) -> io::Result<Vec<Entry>> {
+        let records = self.log.read(start + 1, end.saturating_add(1), limit)?;
+        records.iter().map(|(place, record)| decode_entry(*place, record)).collect()
+    }
+
+    /// Appends; `done` is called when the entries are on the disk, or will never be.
+    pub(crate) fn append(&self, entries: Vec<Entry>, done: impl FnOnce(io::Result<()>) + Send + 'static) {
+        let unsynced = self.unsynced.clone();
+        self.submit(move |log| {
+            *unsynced.count.lock() += 1;
+            // Shared, for the database drops its callback when it refuses, and somebody must still be told.
+            let done = Arc::new(Mutex::new(Some(done)));
+            let tell = move |written: io::Result<()>| {
+                unsynced.finish_one();
+                if let Some(done) = done.lock().take() {
+                    done(written);
+                }
+            };
+            let records: Vec<(u64, Bytes)> = entries.iter().map(encode_entry).collect();
+            let on_disk = tell.clone();
+            let callback =
+                Box::new(move |written: Result<(), raft_log::Error>| on_disk(written.map_err(io::Error::from)));
+            if let Err(e) = log.append(&records, callback) {
+                tell(Err(e.into()));
+            }
+        });
+    }
+
+    pub(crate) async fn save_vote(&self, vote: Vote) -> io::Result<()> {
+        let bytes = codec::encode(&(vote.leader_id.term, vote.leader_id.node_id, vote.committed));
+        self.run(move |log| log.save_vote(&bytes)).await?;
+        self.found.lock().vote = Some(vote);
+        Ok(())
+    }
+
+    /// A hint for the next start: nobody waits for it.
+    pub(crate) fn save_committed(&self, committed: &LogId) {
+        let bytes = codec::encode(&stored_id(committed));
+        self.submit(move |log| {
+            if let Err(e) = log.save_committed(&bytes) {
+                tracing::warn!("saving the committed index: {e}");
+            }
+        });
+    }
+
+    pub(crate) async fn truncate_after(&self, last: Option<u64>) -> io::Result<()> {
+        let unsynced = self.unsynced.clone();
+        self.run(move |log| {
+            // What is being synced now must not be marked as the tail after the cut.
+            unsynced.wait_for_none();
+            log.truncate_after(last.map_or(0, |index| index + 1))
+        })
+        .await
+    }
+
+    pub(crate) async fn purge(&self, upto: LogId) -> io::Result<()> {
+        self.run(move |log| log.purge(upto.index + 1, &codec::encode(&stored_id(&upto)))).await
+    }
+
+    fn submit(&self, job: impl FnOnce(&raft_log::Log) + Send + 'static) {
+        if let Some(jobs) = &self.jobs {
+            // The writer lives as long as this does.
+            let _ = jobs.send(Box::new(job));
+        }
+    }
+
+    async fn run(
+        &self,
+        work: impl FnOnce(&raft_log::Log) -> Result<(), raft_log::Error> + Send + 'static,
+    ) -> io::Result<()> {
+        let (told, done) = oneshot::channel();
+        self.submit(move |log| {
+            // Whoever asked may have stopped.
+            let _ = told.send(work(log));
+        });
+        done.await.map_err(|_| io::Error::other("the thread that writes the log is gone"))?.map_err(io::Error::from)
+    }
+}
+
+impl Drop for LogDisk {
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        if let Some(writer) = self.writer.take() {
+            // It ends once the queue is empty; a panic of it has been reported where it happened.
+            let _ = writer.join();
+        }
+    }
+}
+
+impl Found {
+    fn read(log: &raft_log::Log, recovered: raft_log::Recovered) -> io::Result<Self> {
+        let vote: Option<(u64, u64, bool)> =
+            recovered.vote.map(|bytes| codec::decode("the vote", &bytes)).transpose()?;
+        let committed: Option<StoredId> =
+            recovered.committed.map(|bytes| codec::decode("the committed index", &bytes)).transpose()?;
+        let purged: Option<StoredId> =
+            recovered.purged.map(|(_, bytes)| codec::decode("the purged index", &bytes)).transpose()?;
+        let purged = purged.map(loaded_id);
+        let last = match recovered.range {
+            None => purged,
+            Some((_, last)) => {
+                let records = log.read(last, last + 1, usize::MAX)?;
+                records.first().map(|(place, record)| decode_entry(*place, record)).transpose()?.map(|e| e.log_id)
+            }
+        };
+        let vote = vote.map(|(term, node_id, committed)| Vote { leader_id: LeaderId { term, node_id }, committed });
+        Ok(Self { vote, committed: committed.map(loaded_id), purged, last })
+    }
+}
+
+impl Unsynced {
+    fn finish_one(&self) {
+        let mut count = self.count.lock();
+        *count -= 1;
+        if *count == 0 {
+            self.none.notify_all();
+        }
+    }
+
+    fn wait_for_none(&self) {
+        let mut count = self.count.lock();
+        while *count > 0 {
+            self.none.wait(&mut count);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_come_back_as_they_were_stored() {
+        let address = Address { name: "m1".to_owned(), peer: "h:1".to_owned(), api: "h:2".to_owned() };
+        let membership = Membership::new(vec![BTreeSet::from([1])], BTreeMap::from([(1, address)])).expect("valid");
+        for payload in
+            [Payload::Blank, Payload::Normal(Commands(Bytes::from_static(b"abc"))), Payload::Membership(membership)]
+        {
+            let entry = Entry { log_id: log_id(3, 1, 9), payload };
+            let (place, record) = encode_entry(&entry);
+            assert_eq!(place, 10);
+            assert_eq!(decode_entry(place, &record).expect("an entry"), entry);
+        }
+    }
+}
