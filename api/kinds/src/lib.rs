@@ -8,6 +8,7 @@
 pub mod cause;
 pub mod kind;
 pub mod registry;
+pub mod time;
 
 pub use cause::{Cause, Causes, Reason};
 pub use kind::{Cell, Column, Kind, Scope, Strategy, Subresource};

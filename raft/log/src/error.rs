@@ -45,7 +45,9 @@ pub enum Error {
         detail: String,
     },
     /// The log ends before a record that was acknowledged.
-    #[error("the log ends at index {end}, but index {acknowledged} was acknowledged: this member has lost its memory and must rejoin as a new one")]
+    #[error(
+        "the log ends at index {end}, but index {acknowledged} was acknowledged: this member has lost its memory and must rejoin as a new one"
+    )]
     TailLost {
         /// The last record found.
         end: u64,

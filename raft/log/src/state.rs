@@ -10,7 +10,8 @@ use raft_state::record::Scalars;
 use raft_state::{Delta, Keyring, Outcome, Record, Revision, State};
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
-    ColumnFamilyDescriptor, DB, DBCompressionType, Direction, FlushOptions, IteratorMode, Options, WriteBatch, WriteOptions,
+    ColumnFamilyDescriptor, DB, DBCompressionType, Direction, FlushOptions, IteratorMode, Options, WriteBatch,
+    WriteOptions,
 };
 use serde::{Deserialize, Serialize};
 
@@ -248,7 +249,10 @@ fn folder_of(root: &Path, number: u64) -> PathBuf {
 fn current(root: &Path) -> Result<u64, Error> {
     let path = root.join("current");
     match fs::read_to_string(&path) {
-        Ok(text) => text.trim().parse().map_err(|_| Error::Damaged { what: "the state", detail: "`current` is no number".to_owned() }),
+        Ok(text) => text
+            .trim()
+            .parse()
+            .map_err(|_| Error::Damaged { what: "the state", detail: "`current` is no number".to_owned() }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
         Err(error) => Err(Error::file(&path)(error)),
     }

@@ -93,10 +93,7 @@ impl Entry {
     /// # Panics
     /// When two callers ask for different types.
     pub fn forms<T: Any + Send + Sync>(&self, make: impl FnOnce(&Entry) -> T) -> &T {
-        self.forms
-            .get_or_init(|| Box::new(make(self)))
-            .downcast_ref()
-            .expect("one type of forms per entry")
+        self.forms.get_or_init(|| Box::new(make(self))).downcast_ref().expect("one type of forms per entry")
     }
 
     /// The value as it was proposed: without the spliced resource version. Two parts, to be compared or chained.

@@ -71,7 +71,8 @@ impl Snapshot {
             };
         }
         // A prefix above the partitions (`/registry/`, or everything): their orders are merged.
-        let mut parts: Vec<_> = self.partitions.values().map(|entries| within(entries, prefix, after).peekable()).collect();
+        let mut parts: Vec<_> =
+            self.partitions.values().map(|entries| within(entries, prefix, after).peekable()).collect();
         Box::new(std::iter::from_fn(move || {
             let first = parts
                 .iter_mut()
@@ -129,7 +130,10 @@ fn within<'a>(
         Some(after) if after >= prefix => Bound::Excluded(after),
         _ => Bound::Included(prefix),
     };
-    entries.range::<_, [u8]>((start, Bound::Unbounded)).map(|(_, entry)| entry).take_while(move |e| e.key.starts_with(prefix))
+    entries
+        .range::<_, [u8]>((start, Bound::Unbounded))
+        .map(|(_, entry)| entry)
+        .take_while(move |e| e.key.starts_with(prefix))
 }
 
 #[cfg(test)]
