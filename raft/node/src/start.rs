@@ -251,7 +251,7 @@ async fn assemble(config: NodeConfig, hooks: Hooks) -> Result<(Arc<Node>, Disk),
         raft: raft.clone(),
         name: config.name.clone(),
         timing: config.timing,
-        contact,
+        contact: contact.clone(),
         applied: applied.clone(),
         metrics: metrics.clone(),
         standing: standing_sender,
@@ -272,11 +272,11 @@ async fn assemble(config: NodeConfig, hooks: Hooks) -> Result<(Arc<Node>, Disk),
     tokio::spawn(batch::run(raft.clone(), items, config.limits, metrics.clone()));
     tokio::spawn(router.run(new_proposals));
     tokio::spawn(rounds.run(read_waiters));
-    tokio::spawn(Successor { raft: raft.clone(), dialer, leader }.run(broken_streams));
+    tokio::spawn(Successor { raft: raft.clone(), dialer, leader, contact: contact.clone() }.run(broken_streams));
     tokio::spawn(watchdog::watch(raft.clone(), flushes, config.timing.fsync_stall, hooks.exit));
     tokio::spawn(snapshots::run(raft.clone(), log_size, config.limits, metrics.clone()));
     tokio::spawn(wake_watchers(view.clone(), applied.clone()));
-    initialize(&raft, &config).await?;
+    tokio::spawn(form_cluster(raft.clone(), config.clone()));
 
     let disk = Disk { view: view.clone(), applier: thread, lock };
     let node = Arc::new(Node {
@@ -385,21 +385,23 @@ async fn wake_watchers(view: Arc<View>, mut applied: watch::Receiver<Applied>) {
     }
 }
 
-/// Forms the cluster. Every initial member does so, with the same membership; one with a past does not.
-async fn initialize(raft: &Raft, config: &NodeConfig) -> Result<(), StartError> {
-    let fail = |e: &dyn std::fmt::Display| StartError::Raft(e.to_string());
-    if raft.is_initialized().await.map_err(|e| fail(&e))? {
-        return Ok(());
-    }
+/// Forms the cluster: once, when every folder is empty. Any initial member can, all with the same membership; the lowest
+/// id goes first, for whoever forms a cluster stands for election at once and would unseat who leads already.
+async fn form_cluster(raft: Raft, config: NodeConfig) {
     if !config.initial_members.iter().any(|m| m.id == config.id) {
         tracing::info!("this member waits to be added to the cluster");
-        return Ok(());
+        return;
+    }
+    let rank = config.initial_members.iter().filter(|m| m.id < config.id).count();
+    let turn = config.timing.election_max * 2 * u32::try_from(rank).unwrap_or(u32::MAX);
+    if rank > 0 && raft.wait(Some(turn)).metrics(|m| m.last_log_index.is_some(), "the log begins").await.is_ok() {
+        return;
     }
     let members: BTreeMap<u64, Address> = config.initial_members.iter().map(|m| (m.id, Address::from(m))).collect();
     match raft.initialize(members).await {
-        Ok(()) => Ok(()),
-        // Another member was faster, and its log is here already.
-        Err(openraft::error::RaftError::APIError(openraft::error::InitializeError::NotAllowed(_))) => Ok(()),
-        Err(e) => Err(fail(&e)),
+        Ok(()) => tracing::info!("a new cluster begins"),
+        // This member has a past, or another one was faster.
+        Err(openraft::error::RaftError::APIError(openraft::error::InitializeError::NotAllowed(_))) => {}
+        Err(e) => tracing::error!("forming the cluster: {e}"),
     }
 }

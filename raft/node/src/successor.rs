@@ -1,18 +1,22 @@
 //! Elections without waiting for the timeout, when the leader's process is known to be gone.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::raft::TransferLeaderRequest;
 use tokio::sync::{mpsc, watch};
 
-use crate::leader::LeaderView;
+use crate::leader::{Contact, LeaderView};
 use crate::peer::dial::Dialer;
 use crate::types::Raft;
 
 /// No member has this id: handing leadership to it only ends the lease.
 const NOBODY: u64 = 0;
+
+/// How long, and how often, the leader is asked for a sign of life after a connection of its broke.
+const PROBE_FOR: Duration = Duration::from_millis(100);
+const PROBE_EVERY: Duration = Duration::from_millis(5);
 
 /// Between the attempts of one member, and from one rank to the next.
 const STEP: Duration = Duration::from_millis(12);
@@ -27,18 +31,34 @@ pub(crate) struct Successor {
     pub(crate) raft: Raft,
     pub(crate) dialer: Arc<Dialer>,
     pub(crate) leader: watch::Receiver<LeaderView>,
+    pub(crate) contact: Arc<Contact>,
 }
 
 impl Successor {
     pub(crate) async fn run(self, mut broken: mpsc::UnboundedReceiver<u64>) {
         while let Some(peer) = broken.recv().await {
-            let view = self.leader.borrow().clone();
-            if view.leader == Some(peer) && self.dialer.is_refused(peer, &view.address).await {
+            if self.is_gone(peer).await {
                 self.succeed(peer).await;
             }
             // What else broke meanwhile was the same connection's other streams.
             while broken.try_recv().is_ok() {}
         }
+    }
+
+    /// Whether this leader's process is gone. Its listening socket may close a moment after its connections.
+    async fn is_gone(&self, peer: u64) -> bool {
+        let broken = Instant::now();
+        while broken.elapsed() < PROBE_FOR {
+            let view = self.leader.borrow().clone();
+            if view.leader != Some(peer) || self.contact.is_fresh(peer, broken.elapsed()) {
+                return false;
+            }
+            if self.dialer.is_refused(peer, &view.address).await {
+                return true;
+            }
+            tokio::time::sleep(PROBE_EVERY).await;
+        }
+        false
     }
 
     async fn succeed(&self, dead: u64) {

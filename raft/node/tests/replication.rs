@@ -183,7 +183,8 @@ async fn a_killed_leader_costs_survivors_time_and_nothing_else() {
         let load = Load::start(&survivors, &format!("r{round}"));
         tokio::time::sleep(Duration::from_millis(200)).await;
         let killed = Instant::now();
-        cluster.kill(leader).await;
+        let dead = cluster.nodes[leader as usize - 1].take().expect("a running member");
+        let dying = tokio::spawn(async move { dead.kill().await });
         let new = cluster.leader_other_than(leader).await;
         let elected = killed.elapsed();
         create(cluster.node(new), &format!("after{round}"), Instant::now() + PATIENCE).await.expect("a write");
@@ -201,6 +202,7 @@ async fn a_killed_leader_costs_survivors_time_and_nothing_else() {
             assert_eq!(snapshot.get(&key(name)).expect("an acknowledged write").version, 1);
         }
         assert!(written < Duration::from_secs(3), "{written:?}");
+        dying.await.expect("a death");
         cluster.start_one(leader).await;
         wait_ready(&cluster, leader).await;
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use api_proto::peer::peer_client::PeerClient;
 use hyper_util::rt::TokioIo;
@@ -13,6 +13,7 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity
 use crate::config::{PeerTls, Timing};
 use crate::faults::{Faults, Link};
 use crate::peer::identity::PEER_NAME;
+use crate::types::LeaderId;
 use crate::wire::Letterhead;
 
 /// A message may be this large: one log entry and what surrounds it.
@@ -20,6 +21,9 @@ pub(crate) const MESSAGE_BYTES_MAX: usize = 64 << 20;
 
 /// What is in flight on one stream, so that replication does not wait for window updates.
 pub(crate) const WINDOW_BYTES: u32 = 16 << 20;
+
+/// Between complaints about the same.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(30);
 
 /// Connections are kept apart by purpose, so that a full pipe of one never delays another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,6 +46,15 @@ pub(crate) struct Dialer {
     silence: Duration,
     faults: Option<Arc<Faults>>,
     channels: Mutex<BTreeMap<(u64, Lane), (String, Channel)>>,
+    matched: Mutex<BTreeMap<u64, Matched>>,
+    refusals: Mutex<BTreeMap<u64, (String, Instant)>>,
+}
+
+/// What a peer has stored of this leader's log, by its own word.
+#[derive(Clone, Copy)]
+struct Matched {
+    leader: LeaderId,
+    upto: Option<u64>,
 }
 
 impl Dialer {
@@ -57,7 +70,9 @@ impl Dialer {
             connect_timeout: timing.election_max.max(Duration::from_millis(100)),
             silence: (timing.election_max * 4).max(Duration::from_millis(500)),
             faults,
-            channels: Mutex::new(BTreeMap::new()),
+            channels: Mutex::default(),
+            matched: Mutex::default(),
+            refusals: Mutex::default(),
         }
     }
 
@@ -90,6 +105,36 @@ impl Dialer {
             let (faults, address) = (faults.clone(), address.clone());
             async move { Link::dial(&address, from, peer, faults).await.map(TokioIo::new) }
         })))
+    }
+
+    /// This member sends entries as this leader.
+    pub(crate) fn leads_as(&self, peer: u64, leader: LeaderId) {
+        let mut matched = self.matched.lock();
+        if matched.get(&peer).is_none_or(|m| m.leader != leader) {
+            matched.insert(peer, Matched { leader, upto: None });
+        }
+    }
+
+    /// A peer says that it has stored the log up to here.
+    pub(crate) fn stored(&self, peer: u64, upto: Option<u64>) {
+        if let Some(matched) = self.matched.lock().get_mut(&peer) {
+            matched.upto = matched.upto.max(upto);
+        }
+    }
+
+    /// Whether a peer has lost entries that it said it had stored: somebody emptied its folder.
+    pub(crate) fn has_forgotten(&self, peer: u64, conflict: u64) -> bool {
+        self.matched.lock().get(&peer).is_some_and(|matched| Some(conflict) <= matched.upto)
+    }
+
+    /// Tells people that a peer refuses us or is not what it should be: once, and again now and then.
+    pub(crate) fn complain(&self, peer: u64, what: &str) {
+        let mut refusals = self.refusals.lock();
+        let known = refusals.get(&peer).is_some_and(|(said, at)| said == what && at.elapsed() < COMPLAIN_EVERY);
+        if !known {
+            tracing::error!(peer, "{what}");
+            refusals.insert(peer, (what.to_owned(), Instant::now()));
+        }
     }
 
     /// Whether a peer's machine answers that nobody listens there: its process is gone for sure. Silence proves nothing.

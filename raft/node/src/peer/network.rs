@@ -10,8 +10,8 @@ use futures::stream::{BoxStream, Stream};
 use openraft::error::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
 use openraft::network::{Backoff, RPCOption};
 use openraft::raft::{
-    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult, TransferLeaderError,
-    TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendError, StreamAppendResult,
+    TransferLeaderError, TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use openraft::{OptionalSend, RaftNetworkFactory, RaftNetworkV2};
 use tonic::Status;
@@ -88,9 +88,24 @@ impl PeerLink {
         self.dialer.letterhead.check(header).map(drop).map_err(|s| self.unreachable(&s))
     }
 
+    /// A peer that lost what it had acknowledged has also forgotten its vote. openraft takes that for a defect of its
+    /// own and dies of it; here the peer is left alone until it rejoins as a new member.
+    fn check_memory(&self, result: &StreamAppendResult<TypeConfig>) -> Result<(), RPCError<TypeConfig>> {
+        match result {
+            Ok(upto) => self.dialer.stored(self.peer, upto.map(|id| id.index)),
+            Err(StreamAppendError::Conflict(at)) if self.dialer.has_forgotten(self.peer, at.index) => {
+                let what = format!("the peer at {} has lost its log and must rejoin under a new id", self.address);
+                self.dialer.complain(self.peer, &what);
+                return Err(RPCError::Unreachable(Unreachable::from_string(what)));
+            }
+            Err(_) => {}
+        }
+        Ok(())
+    }
+
     fn unreachable(&self, status: &Status) -> RPCError<TypeConfig> {
         if status.code() == tonic::Code::FailedPrecondition {
-            tracing::error!(peer = self.peer, address = self.address, "a peer refuses us: {}", status.message());
+            self.dialer.complain(self.peer, &format!("the peer at {} refuses us: {}", self.address, status.message()));
         }
         RPCError::Unreachable(Unreachable::new(status))
     }
@@ -129,8 +144,11 @@ impl RaftNetworkV2<TypeConfig> for PeerLink {
     where
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
     {
-        let header = self.header();
-        let requests = input.map(move |request| wire::append_to(request, header.clone()));
+        let (header, dialer, peer) = (self.header(), self.dialer.clone(), self.peer);
+        let requests = input.map(move |request| {
+            dialer.leads_as(peer, request.vote.leader_id);
+            wire::append_to(request, header.clone())
+        });
         Box::pin(async move {
             let mut client = self.client(self.lane)?;
             let response = client.append(requests).await.map_err(|s| self.unreachable(&s))?;
@@ -138,7 +156,9 @@ impl RaftNetworkV2<TypeConfig> for PeerLink {
             let answers = response.into_inner().map(move |answer| {
                 let answer = answer.map_err(|s| link.unreachable(&s))?;
                 link.check(answer.header.as_ref())?;
-                wire::append_result_from(answer).map_err(|s| link.unreachable(&s))
+                let result = wire::append_result_from(answer).map_err(|s| link.unreachable(&s))?;
+                link.check_memory(&result)?;
+                Ok(result)
             });
             Ok(answers.boxed())
         })

@@ -58,8 +58,17 @@ pub struct Cluster {
     writes: AtomicU64,
 }
 
+/// A free port below those that outgoing connections take: a member's port must still be free when it starts again.
 fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port")
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let start = u64::from(std::process::id()) * 97;
+    loop {
+        let port = 18_000 + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000;
+        let address = SocketAddr::from(([127, 0, 0, 1], port as u16));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
 }
 
 impl Cluster {
@@ -189,6 +198,22 @@ impl Cluster {
         let name = format!("n{}", self.writes.fetch_add(1, Ordering::Relaxed));
         self.create(id, &name).await.expect("a write");
         name
+    }
+}
+
+impl Drop for Cluster {
+    /// Waits for the members' threads: the database does not like to be used while the process exits.
+    fn drop(&mut self) {
+        let nodes: Vec<_> = self.nodes.drain(..).flatten().collect();
+        let ended = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(async {
+                for node in nodes {
+                    node.kill().await;
+                }
+            });
+        });
+        ended.join().expect("members that end");
     }
 }
 
