@@ -106,6 +106,7 @@ pub(crate) struct Host {
 pub(crate) struct Disk {
     view: Arc<View>,
     applier: JoinHandle<()>,
+    dialer: Arc<Dialer>,
     lock: raft_log::Folder,
 }
 
@@ -113,8 +114,9 @@ impl Host {
     /// Ends the threads, waiting for what they are at, and lets go of the data folder. Not to be called from a runtime's
     /// own thread.
     pub(crate) fn end(self, patience: Duration) {
-        let Disk { view, applier, lock } = self.disk;
+        let Disk { view, applier, dialer, lock } = self.disk;
         self.runtime.shutdown_timeout(patience);
+        dialer.close();
         view.close();
         if applier.join().is_err() {
             tracing::error!("the thread that applies the log panicked");
@@ -124,6 +126,7 @@ impl Host {
 
     /// Ends the threads without waiting.
     pub(crate) fn abandon(self) {
+        self.disk.dialer.close();
         self.disk.view.close();
         self.runtime.shutdown_background();
     }
@@ -220,6 +223,7 @@ async fn assemble(config: NodeConfig, hooks: Hooks) -> Result<(Arc<Node>, Disk),
 
     let letterhead = Letterhead { cluster: config.cluster_id.clone(), id: config.id };
     let dialer = Arc::new(Dialer::new(letterhead.clone(), &config.tls, &config.timing, hooks.faults.clone()));
+    let connections = dialer.clone();
     let network = Network { dialer: dialer.clone() };
     let raft = Raft::build(config.id, Arc::new(raft_config(&config)?), network, log, machine)
         .await
@@ -278,7 +282,7 @@ async fn assemble(config: NodeConfig, hooks: Hooks) -> Result<(Arc<Node>, Disk),
     tokio::spawn(wake_watchers(view.clone(), applied.clone()));
     tokio::spawn(form_cluster(raft.clone(), config.clone()));
 
-    let disk = Disk { view: view.clone(), applier: thread, lock };
+    let disk = Disk { view: view.clone(), applier: thread, dialer: connections, lock };
     let node = Arc::new(Node {
         id: config.id,
         raft,

@@ -45,10 +45,14 @@ pub(crate) struct Dialer {
     connect_timeout: Duration,
     silence: Duration,
     faults: Option<Arc<Faults>>,
-    channels: Mutex<BTreeMap<(u64, Lane), (String, Channel)>>,
+    /// `None` once closed.
+    channels: Mutex<Option<Channels>>,
     matched: Mutex<BTreeMap<u64, Matched>>,
     refusals: Mutex<BTreeMap<u64, (String, Instant)>>,
 }
+
+/// Connections with the address that each was made for.
+type Channels = BTreeMap<(u64, Lane), (String, Channel)>;
 
 /// What a peer has stored of this leader's log, by its own word.
 #[derive(Clone, Copy)]
@@ -70,7 +74,7 @@ impl Dialer {
             connect_timeout: timing.election_max.max(Duration::from_millis(100)),
             silence: (timing.election_max * 4).max(Duration::from_millis(500)),
             faults,
-            channels: Mutex::default(),
+            channels: Mutex::new(Some(Channels::new())),
             matched: Mutex::default(),
             refusals: Mutex::default(),
         }
@@ -79,6 +83,7 @@ impl Dialer {
     /// A client of a peer. Connects on first use and again at once whenever the connection broke.
     pub(crate) fn client(&self, peer: u64, address: &str, lane: Lane) -> io::Result<PeerClient<Channel>> {
         let mut channels = self.channels.lock();
+        let channels = channels.as_mut().ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected))?;
         if let Some((known, channel)) = channels.get(&(peer, lane))
             && known == address
         {
@@ -87,6 +92,13 @@ impl Dialer {
         let channel = self.channel(peer, address)?;
         channels.insert((peer, lane), (address.to_owned(), channel.clone()));
         Ok(wrap(channel))
+    }
+
+    /// Lets go of all connections. What waits in them holds on to the log and to this dialer itself, so that nothing of it
+    /// would ever be freed otherwise.
+    pub(crate) fn close(&self) {
+        let channels = self.channels.lock().take();
+        drop(channels);
     }
 
     fn channel(&self, peer: u64, address: &str) -> io::Result<Channel> {
