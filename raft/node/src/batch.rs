@@ -67,20 +67,31 @@ pub(crate) async fn run(raft: Raft, mut items: mpsc::UnboundedReceiver<Item>, li
         metrics.batch_proposals.record(verdicts.len() as u64);
         let (responder, committed, completed) = ProgressResponder::new();
         let started = Instant::now();
-        let sent = raft.client_write_ff(Commands(payload), Some(responder)).await;
+        if raft.client_write_ff(Commands(payload), Some(responder)).await.is_err() {
+            refuse(verdicts, carried, items).await;
+            return;
+        }
         let metrics = metrics.clone();
         tokio::spawn(async move {
-            let accepted = sent.is_ok() && {
-                let committed = committed.await.is_ok();
-                drop(slot);
-                if committed {
-                    metrics.commit_us.record_elapsed(started);
-                }
-                matches!(completed.await, Ok(Ok(_)))
-            };
+            let is_committed = committed.await.is_ok();
+            drop(slot);
+            if is_committed {
+                metrics.commit_us.record_elapsed(started);
+            }
+            let accepted = matches!(completed.await, Ok(Ok(_)));
             for verdict in verdicts {
                 verdict.tell(accepted);
             }
         });
+    }
+}
+
+/// Raft has stopped: everything is refused, so that it finds another way.
+async fn refuse(verdicts: Vec<Verdict>, carried: Option<Item>, mut items: mpsc::UnboundedReceiver<Item>) {
+    for verdict in verdicts.into_iter().chain(carried.map(|item| item.verdict)) {
+        verdict.tell(false);
+    }
+    while let Some(item) = items.recv().await {
+        item.verdict.tell(false);
     }
 }

@@ -120,8 +120,8 @@ struct Unsynced {
 }
 
 impl LogDisk {
-    /// Opens the log in a folder. Blocks.
-    pub(crate) fn open(folder: &Path) -> io::Result<Self> {
+    /// Opens the log in a folder. Blocks. `before_write` is called before each write, on the thread that writes.
+    pub(crate) fn open(folder: &Path, before_write: impl Fn() + Send + 'static) -> io::Result<Self> {
         let (log, recovered) = raft_log::Log::open(folder)?;
         let found = Found::read(&log, recovered)?;
         let log = Arc::new(log);
@@ -129,6 +129,7 @@ impl LogDisk {
         let writes = log.clone();
         let writer = std::thread::Builder::new().name("log-writer".to_owned()).spawn(move || {
             for job in queue {
+                before_write();
                 job(&writes);
             }
         })?;

@@ -1,4 +1,4 @@
-//! Faults for tests: links between members that can be cut and healed.
+//! Faults for tests: links between members that can be cut and healed, and disks that hang.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -6,20 +6,22 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// Which links are cut. A cut link is silent both ways: nothing is refused, nothing arrives, as with a cable pulled.
-/// Shared by all members of a test; nothing is ever cut in production.
+/// Which links are cut and which disks hang. A cut link is silent both ways: nothing is refused, nothing arrives, as with
+/// a cable pulled. Shared by all members of a test; there are none in production.
 #[derive(Debug, Default)]
 pub struct Faults {
     inner: Mutex<Inner>,
+    mended: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
     cut: BTreeSet<(u64, u64)>,
+    hanging: BTreeSet<u64>,
     waiting: Vec<Waker>,
 }
 
@@ -31,10 +33,25 @@ impl Faults {
         inner.cut.insert((b, a));
     }
 
-    /// Mends every link.
+    /// Lets the disk of a member's log hang.
+    pub fn hang_disk(&self, member: u64) {
+        self.inner.lock().hanging.insert(member);
+    }
+
+    /// Waits while a disk hangs.
+    pub(crate) fn wait_for_disk(&self, member: u64) {
+        let mut inner = self.inner.lock();
+        while inner.hanging.contains(&member) {
+            self.mended.wait(&mut inner);
+        }
+    }
+
+    /// Mends everything.
     pub fn heal(&self) {
         let mut inner = self.inner.lock();
         inner.cut.clear();
+        inner.hanging.clear();
+        self.mended.notify_all();
         for waker in inner.waiting.drain(..) {
             waker.wake();
         }

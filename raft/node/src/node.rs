@@ -21,6 +21,9 @@ use crate::start::{self, Hooks, Host, StartError};
 use crate::types::Raft;
 use crate::view::View;
 
+/// How long a stopping member waits for proposals that it has taken.
+const FINISH_PROPOSALS: Duration = Duration::from_millis(500);
+
 /// A member: its Raft core, its peer port, its log and its state.
 ///
 /// Its own threads run all of it, so the methods may be called from any tokio runtime. Stop it with
@@ -85,6 +88,7 @@ impl Node {
         }
         self.hand_over().await;
         self.stopping.store(true, Ordering::Release);
+        self.finish_proposals().await;
         self.registry.close();
         // Closed for those who still wait for the port; nobody may.
         let _ = self.closing.send(true);
@@ -143,6 +147,14 @@ impl Node {
                     return;
                 }
             }
+        }
+    }
+
+    /// Lets what is on its way arrive, through the successor perhaps.
+    async fn finish_proposals(&self) {
+        let deadline = Instant::now() + FINISH_PROPOSALS;
+        while !self.registry.waiting().is_empty() && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(2)).await;
         }
     }
 

@@ -214,7 +214,7 @@ async fn assemble(config: NodeConfig, hooks: Hooks) -> Result<(Arc<Node>, Disk),
     let metrics = Arc::new(Metrics::default());
     let flushes = Arc::new(Flushes::default());
     let registry = Arc::new(Registry::new(boot_id()));
-    let Stores { lock, log, state } = open(&config, &metrics, &flushes, &registry).await?;
+    let Stores { lock, log, state } = open(&config, &metrics, &flushes, &registry, hooks.faults.clone()).await?;
     let Opened { machine, view, applied, thread } = state;
     let log_size = log.size();
     let received = config.data_dir.join("incoming");
@@ -317,12 +317,18 @@ async fn open(
     metrics: &Arc<Metrics>,
     flushes: &Arc<Flushes>,
     registry: &Arc<Registry>,
+    faults: Option<Arc<Faults>>,
 ) -> Result<Stores, StartError> {
-    let (folder, keyring) = (config.data_dir.clone(), config.keyring.clone());
+    let (id, folder, keyring) = (config.id, config.data_dir.clone(), config.keyring.clone());
     let (metrics, flushes, registry) = (metrics.clone(), flushes.clone(), registry.clone());
     let opened = tokio::task::spawn_blocking(move || {
         let lock = raft_log::Folder::lock(&folder)?;
-        let log = Log::new(LogDisk::open(&folder.join("log"))?, flushes, metrics.clone());
+        let disk = LogDisk::open(&folder.join("log"), move || {
+            if let Some(faults) = &faults {
+                faults.wait_for_disk(id);
+            }
+        })?;
+        let log = Log::new(disk, flushes, metrics.clone());
         let state = machine::open(&folder, keyring, metrics, registry)?;
         Ok::<_, io::Error>(Stores { lock, log, state })
     });

@@ -98,3 +98,83 @@ async fn certificates_that_name_no_master_are_refused() {
     let written = create(&outsider, "x", Instant::now() + Duration::from_millis(500)).await;
     assert!(written.is_err(), "{written:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_whose_disk_hangs_gives_its_office_away() {
+    let cluster = Cluster::start(3).await;
+    let old = cluster.leader().await;
+    cluster.faults.hang_disk(old);
+    let hung = Instant::now();
+    let other = (1..=3).find(|id| *id != old).expect("another");
+    // The quorum of the others still commits, so nothing but the clock can tell that something is wrong.
+    let mut names = Vec::new();
+    let new = loop {
+        names.push(cluster.create_any(other).await);
+        let leader = cluster.node(other).standing().borrow().leader;
+        if leader != Some(old) && leader.is_some() {
+            break leader;
+        }
+        assert!(hung.elapsed() < PATIENCE, "member {old} still leads");
+    };
+    eprintln!("the disk hung; another led after {:?}", hung.elapsed());
+    assert!(hung.elapsed() > Duration::from_millis(900), "{new:?} led before its time");
+    cluster.faults.heal();
+    for id in 1..=3 {
+        for name in &names {
+            assert!(sees(cluster.node(id), name).await, "{name} at {id}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_whose_folder_was_emptied_harms_nobody() {
+    let mut cluster = Cluster::start(3).await;
+    let leader = cluster.leader().await;
+    let victim = cluster.follower().await;
+    let name = cluster.create_any(victim).await;
+    cluster.stop(victim).await;
+    std::fs::remove_dir_all(cluster.config(victim).data_dir).expect("an emptied folder");
+    cluster.start_one(victim).await;
+    let until = Instant::now() + Duration::from_secs(1);
+    while Instant::now() < until {
+        cluster.create_any(leader).await;
+    }
+    assert!(!cluster.node(victim).standing().borrow().ready, "it has forgotten what it had acknowledged");
+    assert!(sees(cluster.node(leader), &name).await);
+    assert_eq!(cluster.leader().await, leader);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn load_unseats_nobody() {
+    let cluster = Cluster::start(3).await;
+    let leader = cluster.leader().await;
+    let term = cluster.node(leader).standing().borrow().term;
+    let until = Instant::now() + Duration::from_secs(3);
+    let mut writers = Vec::new();
+    for n in 0..96 {
+        let node = cluster.node(n % 3 + 1).clone();
+        writers.push(tokio::spawn(async move {
+            let mut count = 0;
+            while Instant::now() < until {
+                let name = format!("l{n}-{count}-{}", "x".repeat(4000));
+                create(&node, &name, Instant::now() + PATIENCE).await.expect("a write");
+                count += 1;
+            }
+            count
+        }));
+    }
+    let mut total = 0;
+    for writer in writers {
+        total += writer.await.expect("a writer");
+    }
+    let metrics = cluster.node(leader).metrics();
+    eprintln!(
+        "{total} writes of 4 KiB in 3 s; commit p50 {} us p99 {} us; append p99 {} us; leases lapsed {:?}",
+        metrics.commit_us.quantile(0.5),
+        metrics.commit_us.quantile(0.99),
+        metrics.append_us.quantile(0.99),
+        metrics.lease_lapses,
+    );
+    let standing = cluster.node(leader).standing().borrow().clone();
+    assert_eq!((standing.leader, standing.term), (Some(leader), term), "load alone makes no election");
+}
