@@ -36,10 +36,13 @@ pub struct Kind {
     /// The cells of one object, one per column; `now` in microseconds since the epoch.
     pub cells: fn(object: &Value, now_us: i64) -> Vec<Cell>,
     /// Field selectors beyond `metadata.name` and `metadata.namespace`: label and how to read it.
-    pub selectable: &'static [(&'static str, fn(&Value) -> String)],
+    pub selectable: &'static [Selectable],
     /// Whether values are encrypted in every file (Secrets).
     pub sealed: bool,
 }
+
+/// A field that `fieldSelector` may name, and how to read it.
+pub type Selectable = (&'static str, fn(&Value) -> String);
 
 /// The verbs of an ordinary kind, in the order discovery prints them.
 pub const ALL_VERBS: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];

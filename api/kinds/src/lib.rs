@@ -7,6 +7,7 @@
 
 pub mod cause;
 pub mod kind;
+pub mod quantity;
 pub mod registry;
 pub mod time;
 
