@@ -1,10 +1,12 @@
 //! How a member is set up.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use openraft::SnapshotPolicy;
 use raft_state::port::Member;
 
 use crate::Keyring;
@@ -34,6 +36,55 @@ pub struct NodeConfig {
     pub compaction: Compaction,
     /// When the log is shortened, and what a record may hold.
     pub limits: Limits,
+}
+
+impl NodeConfig {
+    /// What makes no sense about it.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        if self.id == 0 {
+            return Err("member ids begin at 1".to_owned());
+        }
+        if self.peer_listen.port() == 0 {
+            return Err("the peer port must be known to the others, so it cannot be 0".to_owned());
+        }
+        if self.cluster_id.is_empty() {
+            return Err("the cluster has no id".to_owned());
+        }
+        let ids: BTreeSet<u64> = self.initial_members.iter().map(|m| m.id).collect();
+        if ids.len() != self.initial_members.len() {
+            return Err("two initial members have the same id".to_owned());
+        }
+        Ok(())
+    }
+
+    /// The same in openraft's terms.
+    pub(crate) fn raft(&self) -> Result<openraft::Config, String> {
+        let ms = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
+        let Timing { heartbeat, election_min, election_max, .. } = self.timing;
+        openraft::Config {
+            cluster_name: self.cluster_id.clone(),
+            heartbeat_interval: ms(heartbeat),
+            election_timeout_min: ms(election_min),
+            election_timeout_max: ms(election_max),
+            enable_pre_vote: Some(true),
+            // A leader that lost its quorum stops heartbeating, so that the rest can elect another.
+            quorum_loss_probe_interval: Some(ms(election_max) * 2 + ms(heartbeat)),
+            // It would lead on in its old term, and entries that reached others but not its own disk would be numbered twice.
+            enable_leader_restore: Some(false),
+            // Snapshots are made and the log is purged by bytes, in `snapshots`, and never by openraft itself.
+            snapshot_policy: SnapshotPolicy::Never,
+            max_in_snapshot_log_to_keep: u64::MAX,
+            replication_lag_threshold: u64::MAX,
+            // The transfer has no limit of its own: it ends with the connection or the leader.
+            install_snapshot_timeout: 3_600_000,
+            // Bounded by bytes where they are read.
+            max_payload_entries: 256,
+            broadcast_submitted_on_append: Some(true),
+            ..openraft::Config::default()
+        }
+        .validate()
+        .map_err(|e| e.to_string())
+    }
 }
 
 /// The peer port's certificates, PEM.

@@ -12,12 +12,13 @@ use raft_state::{Command, Outcome, Revision, Snapshot};
 use tokio::sync::{mpsc, watch};
 
 use crate::config::{Limits, NodeConfig, Timing};
+use crate::host::Host;
 use crate::machine::Applied;
 use crate::metrics::{Metrics, increment};
 use crate::reads::Reads;
 use crate::registry::Registry;
 use crate::standing::successor;
-use crate::start::{self, Hooks, Host, StartError};
+use crate::start::{self, Hooks, StartError};
 use crate::types::Raft;
 use crate::view::View;
 

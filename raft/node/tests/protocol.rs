@@ -19,7 +19,7 @@ async fn client(cluster: &Cluster, organization: &str) -> PeerClient<Channel> {
         .identity(Identity::from_pem(&tls.cert_pem, &tls.key_pem));
     let address = cluster.config(1).peer_listen;
     let channel = Channel::from_shared(format!("https://{address}"))
-        .and_then(|endpoint| Ok(endpoint.tls_config(config).expect("a configuration")))
+        .map(|endpoint| endpoint.tls_config(config).expect("a configuration"))
         .expect("an address");
     PeerClient::new(channel.connect().await.expect("a connection"))
 }

@@ -3,5 +3,6 @@
 pub(crate) mod dial;
 pub(crate) mod identity;
 pub(crate) mod network;
+pub(crate) mod port;
 pub(crate) mod server;
 pub(crate) mod snapshot;

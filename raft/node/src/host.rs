@@ -1,0 +1,66 @@
+//! The threads that a member runs on.
+
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+
+use crate::peer::dial::Dialer;
+use crate::view::View;
+
+/// Threads for the Raft core and the peer port: one that computes while another waits in a syscall.
+const THREADS: usize = 2;
+
+/// Raft's threads go before others where the system lets them.
+const NICENESS: i32 = -10;
+
+/// A runtime for Raft and the peer port alone, so that no load on the API delays a heartbeat.
+pub(crate) fn runtime(name: &str) -> io::Result<Runtime> {
+    Builder::new_multi_thread()
+        .worker_threads(THREADS)
+        .thread_name(format!("raft-{name}"))
+        .enable_all()
+        .on_thread_start(|| {
+            // Only root may; without it the threads are as nice as any.
+            let _ = rustix::process::setpriority_process(None, NICENESS);
+        })
+        .build()
+}
+
+/// The threads of a member, and its data folder.
+pub(crate) struct Host {
+    pub(crate) runtime: Runtime,
+    pub(crate) disk: Disk,
+}
+
+/// What is to be let go of at the end.
+pub(crate) struct Disk {
+    pub(crate) view: Arc<View>,
+    pub(crate) applier: JoinHandle<()>,
+    pub(crate) dialer: Arc<Dialer>,
+    pub(crate) lock: raft_log::Folder,
+}
+
+impl Host {
+    /// Ends the threads, waiting for what they are at, and lets go of the data folder. Not to be called from a runtime's
+    /// own thread.
+    pub(crate) fn end(self, patience: Duration) {
+        let Disk { view, applier, dialer, lock } = self.disk;
+        self.runtime.shutdown_timeout(patience);
+        dialer.close();
+        view.close();
+        if applier.join().is_err() {
+            tracing::error!("the thread that applies the log panicked");
+        }
+        drop(lock);
+    }
+
+    /// Ends the threads without waiting.
+    pub(crate) fn abandon(self) {
+        self.disk.dialer.close();
+        self.disk.view.close();
+        self.runtime.shutdown_background();
+    }
+}
