@@ -208,6 +208,42 @@ async fn a_killed_leader_costs_survivors_time_and_nothing_else() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_sees_what_was_acknowledged_before_it_also_through_elections() {
+    let mut cluster = Cluster::start(3).await;
+    for round in 0..4 {
+        let leader = cluster.leader().await;
+        let survivors: Vec<_> = (1..=3).filter(|id| *id != leader).map(|id| cluster.node(id).clone()).collect();
+        let stop = Arc::new(AtomicBool::new(false));
+        let checkers: Vec<_> = (0..8)
+            .map(|n| {
+                let (writer, reader) = (survivors[n % 2].clone(), survivors[(n + 1) % 2].clone());
+                let stop = stop.clone();
+                tokio::spawn(async move {
+                    let mut count = 0;
+                    while !stop.load(Ordering::Relaxed) {
+                        let name = format!("c{round}-{n}-{count}");
+                        create(&writer, &name, Instant::now() + PATIENCE).await.expect("a write");
+                        assert!(sees(&reader, &name).await, "{name} was acknowledged and is not read");
+                        count += 1;
+                    }
+                    count
+                })
+            })
+            .collect();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        cluster.kill(leader).await;
+        cluster.leader_other_than(leader).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        stop.store(true, Ordering::Relaxed);
+        for checker in checkers {
+            assert!(checker.await.expect("a checker") > 0);
+        }
+        cluster.start_one(leader).await;
+        wait_ready(&cluster, leader).await;
+    }
+}
+
 async fn wait_ready(cluster: &Cluster, id: u64) {
     let mut standing = cluster.node(id).standing();
     let ready = tokio::time::timeout(PATIENCE, standing.wait_for(|s| s.ready)).await;
