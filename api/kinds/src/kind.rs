@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::Causes;
+use crate::meta::NameRule;
 
 /// A built-in kind. One `pub static` a kind, in that kind's file; [`crate::registry`] lists them.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub struct Kind {
     pub cells: fn(object: &Value, now_us: i64) -> Vec<Cell>,
     /// Field selectors beyond `metadata.name` and `metadata.namespace`: label and how to read it.
     pub selectable: &'static [Selectable],
+    /// What names must look like.
+    pub name_rule: NameRule,
     /// Whether values are encrypted in every file (Secrets).
     pub sealed: bool,
 }
@@ -108,7 +111,139 @@ pub struct Column {
 /// One cell: a string, number or boolean.
 pub type Cell = Value;
 
+impl Strategy {
+    /// A kind without defaults, status or rules of its own.
+    pub const PLAIN: Self = Self {
+        default: |_| {},
+        prepare_create: |_| {},
+        prepare_update: |_, _| {},
+        prepare_status: |_, _| {},
+        validate: |_| Causes::new(),
+        validate_update: |_, _| Causes::new(),
+        unconditional_update: true,
+        create_on_update: false,
+        grace_period_s: |_| None,
+    };
+
+    /// A kind with a spec whose changes bump the generation, and a status written through `/status` alone.
+    pub const SPEC_AND_STATUS: Self = Self {
+        prepare_create: |new| {
+            drop_status(new);
+            set_generation(new, 1);
+        },
+        prepare_update: |new, old| {
+            keep_status(new, old);
+            bump_generation(new, old);
+        },
+        prepare_status: keep_all_but_status,
+        ..Self::PLAIN
+    };
+}
+
+/// Removes the status of an object that is being created.
+pub fn drop_status(new: &mut Value) {
+    if let Value::Object(map) = new {
+        map.shift_remove("status");
+    }
+}
+
+/// The old status stands, whatever the new object says.
+pub fn keep_status(new: &mut Value, old: &Value) {
+    drop_status(new);
+    if let (Value::Object(map), Some(status)) = (new, old.get("status")) {
+        map.insert("status".to_owned(), status.clone());
+    }
+}
+
+/// Everything but the status stands as it was; of metadata, labels and annotations of `/status` writes do not count.
+pub fn keep_all_but_status(new: &mut Value, old: &Value) {
+    let status = new.get("status").cloned();
+    let version = new["metadata"].get("resourceVersion").cloned();
+    let managed = new["metadata"].get("managedFields").cloned();
+    *new = old.clone();
+    let Value::Object(map) = new else { return };
+    map.shift_remove("status");
+    if let Some(status) = status {
+        map.insert("status".to_owned(), status);
+    }
+    if let Some(metadata) = map.get_mut("metadata").and_then(Value::as_object_mut) {
+        for (name, value) in [("resourceVersion", version), ("managedFields", managed)] {
+            if let Some(value) = value {
+                metadata.insert(name.to_owned(), value);
+            }
+        }
+    }
+}
+
+/// Sets `metadata.generation`.
+pub fn set_generation(new: &mut Value, generation: i64) {
+    if let Some(metadata) = new.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.insert("generation".to_owned(), generation.into());
+    }
+}
+
+/// Bumps `metadata.generation` when the spec has changed.
+pub fn bump_generation(new: &mut Value, old: &Value) {
+    let generation = old["metadata"]["generation"].as_i64().unwrap_or(0);
+    let changed = new.get("spec") != old.get("spec");
+    set_generation(new, generation + i64::from(changed));
+}
+
+/// A column of strings.
+pub const fn column(name: &'static str) -> Column {
+    Column { name, kind: "string", format: "", priority: 0 }
+}
+
+/// A column of integers.
+pub const fn integer(name: &'static str) -> Column {
+    Column { name, kind: "integer", format: "", priority: 0 }
+}
+
+/// A column of `-o wide`.
+pub const fn wide(name: &'static str) -> Column {
+    Column { name, kind: "string", format: "", priority: 1 }
+}
+
+/// The `status` subresource of a kind.
+pub const fn status(kind: &'static str) -> Subresource {
+    Subresource { name: "status", kind, group_version: None, verbs: &["get", "patch", "update"] }
+}
+
+/// The `scale` subresource.
+pub const SCALE: Subresource = Subresource {
+    name: "scale",
+    kind: "Scale",
+    group_version: Some(("autoscaling", "v1")),
+    verbs: &["get", "patch", "update"],
+};
+
+/// The age of an object, the last column of most tables.
+pub fn age(object: &Value, now_us: i64) -> Cell {
+    crate::time::age(object["metadata"]["creationTimestamp"].as_str(), now_us).into()
+}
+
 impl Kind {
+    /// Facts of a namespaced kind without anything special, to be overridden.
+    pub const BASE: Self = Self {
+        group: "",
+        version: "v1",
+        kind: "",
+        plural: "",
+        singular: "",
+        short_names: &[],
+        categories: &[],
+        scope: Scope::Namespaced,
+        schema: "",
+        subresources: &[],
+        verbs: ALL_VERBS,
+        strategy: Strategy::PLAIN,
+        columns: &[column("Age")],
+        cells: |object, now_us| vec![age(object, now_us)],
+        selectable: &[],
+        name_rule: crate::names::dns1123_subdomain,
+        sealed: false,
+    };
+
     /// `apps/v1`, or `v1` for the core group.
     pub fn api_version(&self) -> String {
         if self.group.is_empty() { self.version.to_owned() } else { format!("{}/{}", self.group, self.version) }

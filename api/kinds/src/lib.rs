@@ -5,10 +5,20 @@
 //! Pure. Objects are `serde_json::Value`s that the schema engine has already checked for shape and pruned: functions here
 //! may rely on field types, not on the presence of fields.
 
+pub mod apps;
 pub mod cause;
+pub mod core;
 pub mod kind;
+pub mod meta;
+pub mod names;
+pub mod networking;
+pub mod path;
+pub mod pod;
 pub mod quantity;
 pub mod registry;
+pub mod scale;
+pub mod scheduling;
+pub mod selector;
 pub mod time;
 
 pub use cause::{Cause, Causes, Reason};
