@@ -1,1 +1,33 @@
-//! Skeleton.
+//! The Kubernetes API over a replicated store, generic over kinds.
+//!
+//! A request goes through: path → identity → authorization → decoding → defaults → admission → validation → one command →
+//! the store. Objects are serialised once, when they are written; reads, lists and watches pass those bytes on.
+//! Controllers use the same functions in process ([`call`]).
+
+mod admission;
+mod allocate;
+pub mod api;
+mod authz;
+pub mod bootstrap;
+pub mod call;
+mod config;
+mod context;
+mod discovery;
+mod error;
+mod events;
+mod forms;
+mod health;
+mod identity;
+mod object;
+mod openapi;
+mod query;
+mod review;
+mod route;
+mod sub;
+mod table;
+mod verbs;
+
+pub use api::Api;
+pub use config::Config;
+pub use error::Status;
+pub use identity::Identity;

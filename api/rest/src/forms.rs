@@ -1,0 +1,106 @@
+//! What selectors read of an object, taken out of its bytes once and kept beside them.
+
+use std::sync::Arc;
+
+use api_kinds::Kind;
+use api_kinds::selector::{FieldTerm, Selector};
+use raft_state::Entry;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::Status;
+
+/// The parts of an object that selectors look at.
+struct Forms {
+    labels: Vec<(Box<str>, Box<str>)>,
+    /// Values of the kind's selectable fields, in their order.
+    fields: Vec<Box<str>>,
+}
+
+#[derive(Deserialize)]
+struct Head {
+    #[serde(default)]
+    metadata: Metadata,
+}
+
+#[derive(Default, Deserialize)]
+struct Metadata {
+    #[serde(default)]
+    labels: std::collections::BTreeMap<String, String>,
+}
+
+fn make(kind: &Kind, entry: &Entry) -> Forms {
+    let boxed = |text: String| text.into_boxed_str();
+    if kind.selectable.is_empty() {
+        let head: Head = serde_json::from_slice(&entry.value).unwrap_or(Head { metadata: Metadata::default() });
+        let labels = head.metadata.labels.into_iter().map(|(k, v)| (boxed(k), boxed(v))).collect();
+        return Forms { labels, fields: Vec::new() };
+    }
+    let object: Value = serde_json::from_slice(&entry.value).unwrap_or_default();
+    let labels = object["metadata"]["labels"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(k, v)| (boxed(k.clone()), boxed(v.as_str().unwrap_or_default().to_owned())))
+        .collect();
+    Forms { labels, fields: kind.selectable.iter().map(|(_, read)| boxed(read(&object))).collect() }
+}
+
+/// What a list or watch selects.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Filter {
+    labels: Selector,
+    fields: Vec<FieldTerm>,
+}
+
+impl Filter {
+    /// Reads both selectors of a query.
+    pub(crate) fn parse(kind: &Kind, labels: Option<&str>, fields: Option<&str>) -> Result<Self, Status> {
+        let labels = Selector::parse(labels.unwrap_or_default()).map_err(Status::bad_request)?;
+        let fields = api_kinds::selector::parse_fields(fields.unwrap_or_default()).map_err(Status::bad_request)?;
+        for term in &fields {
+            let known = matches!(term.field.as_str(), "metadata.name" | "metadata.namespace")
+                || kind.selectable.iter().any(|(name, _)| *name == term.field);
+            if !known {
+                let message = format!("Unable to find {:?} that match label selector \"\", field selector {:?}: field label not supported: {}", kind.plural, term.field, term.field);
+                return Err(Status::bad_request(message));
+            }
+        }
+        Ok(Self { labels, fields })
+    }
+
+    /// Whether it selects everything.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.labels.is_empty() && self.fields.is_empty()
+    }
+
+    /// The one name that it selects, if it does.
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.fields.iter().find(|t| t.equal && t.field == "metadata.name").map(|t| t.value.as_str())
+    }
+
+    /// Whether it selects an entry.
+    pub(crate) fn selects(&self, kind: &'static Kind, entry: &Arc<Entry>) -> bool {
+        if self.is_empty() {
+            return true;
+        }
+        let (namespace, name) = address(kind, &entry.key);
+        let forms = entry.forms(|entry| make(kind, entry));
+        let field = |term: &FieldTerm| match term.field.as_str() {
+            "metadata.name" => name == term.value,
+            "metadata.namespace" => namespace == term.value,
+            field => {
+                let index = kind.selectable.iter().position(|(name, _)| *name == field);
+                index.is_some_and(|i| *forms.fields[i] == *term.value)
+            }
+        };
+        self.fields.iter().all(|term| field(term) == term.equal)
+            && self.labels.matches(|key| forms.labels.iter().find(|(k, _)| **k == *key).map(|(_, v)| &**v))
+    }
+}
+
+/// Namespace and name in a key; the namespace is empty for cluster-wide kinds.
+pub(crate) fn address<'a>(kind: &Kind, key: &'a [u8]) -> (&'a str, &'a str) {
+    let rest = key.get(kind.key_prefix().len()..).and_then(|rest| std::str::from_utf8(rest).ok()).unwrap_or_default();
+    if kind.namespaced() { rest.split_once('/').unwrap_or(("", rest)) } else { ("", rest) }
+}

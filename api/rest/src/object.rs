@@ -1,0 +1,86 @@
+//! Objects between JSON values and stored bytes.
+
+use std::sync::Arc;
+
+use api_kinds::Kind;
+use bytes::Bytes;
+use raft_state::{Entry, Keyring, Payload};
+use serde_json::Value;
+
+use crate::Status;
+
+/// An object serialised for the store: without `resourceVersion`, and with the place where it goes.
+#[derive(Clone, Debug)]
+pub(crate) struct Encoded {
+    pub(crate) json: Bytes,
+    pub(crate) splice_at: u32,
+}
+
+/// The largest object that is stored, as etcd's clients know it.
+pub(crate) const OBJECT_BYTES_MAX: usize = 1_572_864;
+
+/// Serialises an object, `kind`, `apiVersion` and `metadata` first.
+pub(crate) fn encode(kind: &Kind, object: &Value) -> Result<Encoded, Status> {
+    let mut out = Vec::with_capacity(1024);
+    out.extend_from_slice(format!("{{\"kind\":\"{}\",\"apiVersion\":\"{}\",\"metadata\":", kind.kind, kind.api_version()).as_bytes());
+    let splice_at = u32::try_from(out.len() + 1).map_err(Status::internal)?;
+    let write = |out: &mut Vec<u8>, value: &Value| serde_json::to_writer(out, value).map_err(Status::internal);
+    let empty = Value::Null;
+    match object.get("metadata").unwrap_or(&empty) {
+        Value::Object(metadata) => {
+            out.push(b'{');
+            let mut first = true;
+            for (name, value) in metadata.iter().filter(|(name, _)| *name != "resourceVersion") {
+                if !first {
+                    out.push(b',');
+                }
+                first = false;
+                serde_json::to_writer(&mut out, name).map_err(Status::internal)?;
+                out.push(b':');
+                write(&mut out, value)?;
+            }
+            out.push(b'}');
+        }
+        _ => return Err(Status::internal("an object without metadata")),
+    }
+    for (name, value) in object.as_object().into_iter().flatten() {
+        if matches!(name.as_str(), "kind" | "apiVersion" | "metadata") {
+            continue;
+        }
+        out.push(b',');
+        serde_json::to_writer(&mut out, name).map_err(Status::internal)?;
+        out.push(b':');
+        write(&mut out, value)?;
+    }
+    out.push(b'}');
+    if out.len() > OBJECT_BYTES_MAX {
+        return Err(Status::too_large(OBJECT_BYTES_MAX));
+    }
+    Ok(Encoded { json: out.into(), splice_at })
+}
+
+impl Encoded {
+    /// For a command.
+    pub(crate) fn payload(&self, kind: &Kind, key: &[u8], keyring: &dyn Keyring) -> Payload {
+        if kind.sealed {
+            keyring.seal(key, &self.json, self.splice_at)
+        } else {
+            Payload::Object { json: self.json.clone(), splice_at: self.splice_at }
+        }
+    }
+
+    /// For the client, at its revision.
+    pub(crate) fn at(&self, revision: u64) -> Bytes {
+        let at = self.splice_at as usize;
+        let mut out = Vec::with_capacity(self.json.len() + 40);
+        out.extend_from_slice(&self.json[..at]);
+        out.extend_from_slice(format!("\"resourceVersion\":\"{revision}\",").as_bytes());
+        out.extend_from_slice(&self.json[at..]);
+        out.into()
+    }
+}
+
+/// A stored object as a value.
+pub(crate) fn decode(entry: &Arc<Entry>) -> Result<Value, Status> {
+    serde_json::from_slice(&entry.value).map_err(Status::internal)
+}
