@@ -1,8 +1,9 @@
 //! The applied state on disk: stored versions by revision, the retry window, and the index it was applied up to.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use raft_state::history::{History, Stored};
 use raft_state::port::BoxFuture;
@@ -52,7 +53,12 @@ struct Mark {
 pub struct StateStore {
     root: PathBuf,
     db: RwLock<Arc<DB>>,
+    marks: Mutex<Marks>,
 }
+
+/// The low-water mark of each boot as it is stored. Outcomes up to a new mark are deleted one by one: deleting their range
+/// would leave a range tombstone for each command, and RocksDB takes quadratic time to flush those.
+type Marks = BTreeMap<u64, u64>;
 
 fn options() -> Options {
     let mut options = Options::default();
@@ -116,12 +122,13 @@ impl StateStore {
         let number = current(root)?;
         remove_others(root, number)?;
         let db = open_database(&folder_of(root, number))?;
-        let (state, applied) = load(&db, keyring)?;
-        Ok((Self { root: root.to_owned(), db: RwLock::new(Arc::new(db)) }, state, applied))
+        let Loaded { state, applied, marks } = load(&db, keyring)?;
+        let store = Self { root: root.to_owned(), db: RwLock::new(Arc::new(db)), marks: Mutex::new(marks) };
+        Ok((store, state, applied))
     }
 
     fn db(&self) -> Arc<DB> {
-        self.db.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        self.db.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Writes what one log entry changed, together with its index. To memory only: [`StateStore::flush`] and full buffers
@@ -139,12 +146,17 @@ impl StateStore {
         for (boot, sequence, outcome) in &delta.remembered {
             batch.put_cf(window, outcome_key(*boot, *sequence), codec::seal(*sequence, &codec::encode(outcome)));
         }
+        let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
         for (boot, mark) in &delta.forgotten {
+            let before = marks.insert(*boot, *mark).unwrap_or(0);
+            for sequence in before..*mark {
+                batch.delete_cf(window, outcome_key(*boot, sequence));
+            }
             // The mark itself stays, as an outcome that is no longer known: it is the boot's low water.
-            batch.delete_range_cf(window, outcome_key(*boot, 0), outcome_key(*boot, *mark));
             let unknown = Outcome::Refused(raft_state::Refusal::OutcomeUnknown);
             batch.put_cf(window, outcome_key(*boot, *mark), codec::seal(*mark, &codec::encode(&unknown)));
         }
+        drop(marks);
         let mark = Mark { applied: applied.clone(), scalars: delta.scalars };
         batch.put_cf(meta, APPLIED, codec::seal(0, &codec::encode(&mark)));
         Ok(db.write_opt(batch, &unlogged())?)
@@ -225,9 +237,10 @@ impl StateStore {
         fs::rename(received, &path).map_err(Error::file(received))?;
         folder::sync(&self.root)?;
         let db = open_database(&path)?;
-        let (state, applied) = load(&db, keyring)?;
+        let Loaded { state, applied, marks } = load(&db, keyring)?;
         folder::replace(&self.root.join("current"), next.to_string().as_bytes())?;
-        *self.db.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(db);
+        *self.db.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(db);
+        *self.marks.lock().unwrap_or_else(PoisonError::into_inner) = marks;
         remove_others(&self.root, next)?;
         Ok((state, applied))
     }
@@ -284,7 +297,14 @@ fn read_mark(db: &DB) -> Result<Mark, Error> {
     }
 }
 
-fn load(db: &DB, keyring: Arc<dyn Keyring>) -> Result<(State, Applied), Error> {
+struct Loaded {
+    state: State,
+    applied: Applied,
+    marks: Marks,
+}
+
+fn load(db: &DB, keyring: Arc<dyn Keyring>) -> Result<Loaded, Error> {
+    let mut marks = Marks::new();
     let mut state = State::new(keyring);
     let mark = read_mark(db)?;
     for item in db.iterator_cf(family(db, VERSIONS), IteratorMode::Start) {
@@ -303,6 +323,7 @@ fn load(db: &DB, keyring: Arc<dyn Keyring>) -> Result<(State, Applied), Error> {
         let outcome: Outcome = codec::decode("an outcome", codec::open("an outcome", sequence, &sealed)?)?;
         if outcome == Outcome::Refused(raft_state::Refusal::OutcomeUnknown) {
             state.load_low_water(boot, sequence);
+            marks.insert(boot, sequence);
         } else {
             state.load_outcome(boot, sequence, outcome);
         }
@@ -311,7 +332,7 @@ fn load(db: &DB, keyring: Arc<dyn Keyring>) -> Result<(State, Applied), Error> {
         let detail = "the hash over the live entries is not the one that was stored".to_owned();
         return Err(Error::Damaged { what: "the state", detail });
     }
-    Ok((state, mark.applied))
+    Ok(Loaded { state, applied: mark.applied, marks })
 }
 
 impl History for StateStore {

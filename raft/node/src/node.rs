@@ -81,6 +81,11 @@ impl Node {
         &self.metrics
     }
 
+    /// Where Raft stands here, for people who look for a fault.
+    pub fn describe(&self) -> String {
+        self.raft.metrics().borrow_watched().to_string()
+    }
+
     /// Hands leadership over if this member has it, waits until the successor is seen (at most
     /// [`Timing::handover`]), then stops. Calls that still wait end with `Stopping`.
     pub async fn shutdown(&self) {

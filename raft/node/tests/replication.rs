@@ -327,3 +327,75 @@ async fn a_proposal_beyond_the_limit_is_refused() {
     assert!(matches!(refused, Err(ProposeError::TooLarge { limit: 100, .. })), "{refused:?}");
     cluster.create_any(1).await;
 }
+
+/// Not a check but a measurement: `cargo test --release -p raft-node --test replication -- --ignored --nocapture`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement"]
+async fn throughput() {
+    let cluster = Cluster::start(3).await;
+    let leader = cluster.leader().await;
+    let run = Duration::from_secs(4);
+    for workers in [1, 64, 256] {
+        let until = Instant::now() + run;
+        let writers: Vec<_> = (0..workers)
+            .map(|n| {
+                let node = cluster.node(n % 3 + 1).clone();
+                tokio::spawn(async move {
+                    let mut count = 0_u64;
+                    while Instant::now() < until {
+                        let name = format!("t{workers}-{n}-{count}-{}", "x".repeat(1500));
+                        let written = create(&node, &name, Instant::now() + PATIENCE).await;
+                        assert!(written.is_ok(), "{written:?}: {}", node.describe());
+                        count += 1;
+                    }
+                    count
+                })
+            })
+            .collect();
+        let mut writes = 0;
+        for writer in writers {
+            writes += writer.await.expect("a writer");
+        }
+        let until = Instant::now() + run;
+        let readers: Vec<_> = (0..workers)
+            .map(|n| {
+                let node = cluster.node(n % 3 + 1).clone();
+                tokio::spawn(async move {
+                    let mut count = 0_u64;
+                    while Instant::now() < until {
+                        node.read(ReadLevel::Linearizable, Instant::now() + PATIENCE).await.expect("a read");
+                        count += 1;
+                    }
+                    count
+                })
+            })
+            .collect();
+        let mut reads = 0;
+        for reader in readers {
+            reads += reader.await.expect("a reader");
+        }
+        eprintln!(
+            "{workers} workers: {} writes/s, {} linearizable reads/s",
+            writes / run.as_secs(),
+            reads / run.as_secs()
+        );
+    }
+    for id in 1..=3 {
+        let m = cluster.node(id).metrics();
+        let (p50, p99) = (0.5, 0.99);
+        eprintln!(
+            "member {id}{}: propose p50 {} p99 {} us; commit p50 {} p99 {} us; append p50 {} p99 {} us; apply p50 {} us; read index p50 {} us; {:.1} proposals an entry, {:.1} reads a round",
+            if id == leader { " (leads)" } else { "" },
+            m.propose_us.quantile(p50),
+            m.propose_us.quantile(p99),
+            m.commit_us.quantile(p50),
+            m.commit_us.quantile(p99),
+            m.append_us.quantile(p50),
+            m.append_us.quantile(p99),
+            m.apply_us.quantile(p50),
+            m.read_index_us.quantile(p50),
+            m.batch_proposals.sum() as f64 / m.batch_proposals.count().max(1) as f64,
+            m.batch_reads.sum() as f64 / m.batch_reads.count().max(1) as f64,
+        );
+    }
+}

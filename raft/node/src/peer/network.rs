@@ -33,7 +33,7 @@ pub(crate) struct Network {
 
 impl Network {
     fn link(&self, peer: u64, node: &Address, lane: Lane) -> PeerLink {
-        PeerLink { dialer: self.dialer.clone(), peer, address: node.peer.clone(), lane }
+        PeerLink { dialer: self.dialer.clone(), peer, address: node.peer.clone(), lane, failures: 0 }
     }
 }
 
@@ -60,6 +60,8 @@ pub(crate) struct PeerLink {
     peer: u64,
     address: String,
     lane: Lane,
+    /// Streams in a row that could not be opened.
+    failures: usize,
 }
 
 impl PeerLink {
@@ -69,6 +71,14 @@ impl PeerLink {
 
     fn header(&self) -> Option<api_proto::peer::Header> {
         self.dialer.letterhead.to(self.peer)
+    }
+
+    /// openraft waits between requests of a stream, but not between streams that could not even be opened.
+    async fn rest(&mut self) {
+        if self.lane == Lane::Replication {
+            tokio::time::sleep(backoff().nth(self.failures).unwrap_or_default()).await;
+            self.failures += 1;
+        }
     }
 
     async fn ask_for_vote(
@@ -151,7 +161,14 @@ impl RaftNetworkV2<TypeConfig> for PeerLink {
         });
         Box::pin(async move {
             let mut client = self.client(self.lane)?;
-            let response = client.append(requests).await.map_err(|s| self.unreachable(&s))?;
+            let response = match client.append(requests).await {
+                Ok(response) => response,
+                Err(status) => {
+                    self.rest().await;
+                    return Err(self.unreachable(&status));
+                }
+            };
+            self.failures = 0;
             let link = &*self;
             let answers = response.into_inner().map(move |answer| {
                 let answer = answer.map_err(|s| link.unreachable(&s))?;
