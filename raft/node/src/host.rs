@@ -16,6 +16,12 @@ const THREADS: usize = 2;
 /// Raft's threads go before others where the system lets them.
 const NICENESS: i32 = -10;
 
+/// Gives the calling thread, a child of one of Raft's, the priority of any other.
+pub(crate) fn be_ordinary() {
+    // Stepping back is always allowed.
+    let _ = rustix::process::setpriority_process(None, 0);
+}
+
 /// A runtime for Raft and the peer port alone, so that no load on the API delays a heartbeat.
 pub(crate) fn runtime(name: &str) -> io::Result<Runtime> {
     Builder::new_multi_thread()

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use openraft::ServerState;
 use openraft::async_runtime::watch::WatchReceiver;
@@ -18,6 +18,10 @@ use crate::metrics::{Metrics, increment};
 use crate::types::{Fatal, Raft, TypeConfig};
 
 type RaftMetrics = openraft::RaftMetrics<TypeConfig>;
+
+/// So many leases without a leader that has a quorum, and this member no longer counts as ready. An election takes about
+/// two: requests are retried through it, so it is no reason to send clients elsewhere.
+const PATIENCE: u32 = 4;
 
 /// Watches Raft.
 pub(crate) struct Observer {
@@ -41,6 +45,7 @@ impl Observer {
         // What the log held at the start must be applied before this member serves.
         let start = all.borrow_watched().last_log_index;
         let mut recovered = false;
+        let mut settled = None;
         let mut ticks = tokio::time::interval((self.timing.heartbeat / 2).max(Duration::from_millis(5)));
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -62,7 +67,11 @@ impl Observer {
             recovered |= now.cluster_committed.is_some()
                 && now.cluster_committed.map(|c| c.index) >= start
                 && now.last_applied >= now.cluster_committed;
-            self.publish(&now, recovered);
+            if self.is_settled(&now) {
+                settled = Some(Instant::now());
+            }
+            let ready = recovered && settled.is_some_and(|at| at.elapsed() < self.timing.election_max * PATIENCE);
+            self.publish(&now, ready);
         }
     }
 
@@ -76,9 +85,17 @@ impl Observer {
         }
     }
 
-    fn publish(&self, now: &RaftMetrics, recovered: bool) {
+    /// Whether this member leads with a quorum, or hears who does.
+    fn is_settled(&self, now: &RaftMetrics) -> bool {
+        if is_leader(now) {
+            return self.lease_holds(now);
+        }
+        now.current_leader.is_some_and(|leader| self.contact.is_fresh(leader, self.timing.election_max))
+    }
+
+    fn publish(&self, now: &RaftMetrics, ready: bool) {
         let membership = now.membership_config.membership();
-        let is_leader = now.state == ServerState::Leader && now.current_leader == Some(now.id);
+        let is_leader = is_leader(now);
         let leads = is_leader && self.lease_holds(now);
         // A vote for oneself that no quorum has granted names no leader.
         let leader = now.current_leader.filter(|leader| is_leader || *leader != now.id);
@@ -101,7 +118,6 @@ impl Observer {
             }
             changed
         });
-        let follows = leader.is_some_and(|leader| self.contact.is_fresh(leader, self.timing.election_max * 2));
         let applied = *self.applied.borrow();
         let standing = Standing {
             id: now.id,
@@ -109,7 +125,7 @@ impl Observer {
             leader,
             term: now.current_term,
             leads,
-            ready: recovered && (leads || follows),
+            ready,
             applied_index: applied.index,
             revision: applied.revision,
             epoch: applied.epoch,
@@ -144,6 +160,10 @@ impl Observer {
             tracing::warn!(term = new.term, "no quorum has answered within the lease");
         }
     }
+}
+
+fn is_leader(now: &RaftMetrics) -> bool {
+    now.state == ServerState::Leader && now.current_leader == Some(now.id)
 }
 
 fn members(now: &RaftMetrics) -> Vec<Member> {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use raft_state::port::{Standing, Store};
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tonic::transport::Server;
 
 use crate::config::NodeConfig;
@@ -238,12 +238,12 @@ struct Stores {
     received: Receiver,
 }
 
-/// Opens log and state, off the runtime's threads: the state is read whole.
+/// Opens log and state, on a thread of its own: the state is read whole.
 async fn open(config: &NodeConfig, shared: &Shared) -> Result<Stores, StartError> {
     let (id, folder, keyring) = (config.id, config.data_dir.clone(), config.keyring.clone());
     let (metrics, flushes, registry) = (shared.metrics.clone(), shared.flushes.clone(), shared.registry.clone());
     let faults = shared.hooks.faults.clone();
-    let opened = tokio::task::spawn_blocking(move || {
+    let work = move || {
         let lock = raft_log::Folder::lock(&folder)?;
         let disk = LogDisk::open(&folder.join("log"), move || {
             if let Some(faults) = &faults {
@@ -254,7 +254,14 @@ async fn open(config: &NodeConfig, shared: &Shared) -> Result<Stores, StartError
         let state = machine::open(&folder, keyring, metrics, registry)?;
         let received = Receiver::new(folder.join("incoming"))?;
         Ok::<_, io::Error>(Stores { lock, log, state, received })
-    });
+    };
+    let (done, opened) = oneshot::channel();
+    std::thread::Builder::new().name("open".to_owned()).spawn(move || {
+        // The database's threads and apply inherit it.
+        host::be_ordinary();
+        // Whoever asked may have given up.
+        drop(done.send(work()));
+    })?;
     opened
         .await
         .map_err(io::Error::other)

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 
 use crate::exit::Exit;
 use crate::standing::successor;
-use crate::types::Raft;
+use crate::types::{LogId, Raft};
 
 /// Writes of the log on their way to the disk.
 #[derive(Debug, Default)]
@@ -40,18 +40,33 @@ impl Flushes {
     }
 }
 
-/// Watches the flushes of a leader, for ever.
+/// Whether apply gets on with what is committed.
+struct Progress {
+    applied: Option<u64>,
+    since: Instant,
+}
+
+impl Progress {
+    /// How long apply has stood still although there is something to apply.
+    fn stuck(&mut self, applied: Option<u64>, committed: Option<u64>) -> Duration {
+        if applied != self.applied || applied >= committed {
+            *self = Self { applied, since: Instant::now() };
+        }
+        self.since.elapsed()
+    }
+}
+
+/// Watches what a leader writes, for ever: its log, and the state that it applies to.
 pub(crate) async fn watch(raft: Raft, flushes: Arc<Flushes>, stall: Duration, exit: Exit) {
     let metrics = raft.metrics();
     let mut ticks = tokio::time::interval((stall / 10).max(Duration::from_millis(5)));
+    let mut progress = Progress { applied: None, since: Instant::now() };
     loop {
         ticks.tick().await;
-        let stuck = flushes.stuck();
-        if stuck < stall {
-            continue;
-        }
         let now = metrics.borrow_watched().clone();
-        if now.state != ServerState::Leader {
+        let index = |id: Option<LogId>| id.map(|id| id.index);
+        let stuck = flushes.stuck().max(progress.stuck(index(now.last_applied), index(now.local_committed)));
+        if stuck < stall || now.state != ServerState::Leader {
             continue;
         }
         if stuck > stall * 3 {
@@ -72,6 +87,19 @@ pub(crate) async fn watch(raft: Raft, flushes: Arc<Flushes>, stall: Duration, ex
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn apply_is_stuck_only_while_there_is_something_to_apply() {
+        let old = Instant::now() - Duration::from_secs(5);
+        let check = |applied: u64, committed: u64, expected: bool| {
+            let mut progress = Progress { applied: Some(3), since: old };
+            let stuck = progress.stuck(Some(applied), Some(committed)) >= Duration::from_secs(5);
+            assert_eq!(stuck, expected, "applied {applied} of {committed}");
+        };
+        check(3, 4, true);
+        check(3, 3, false);
+        check(4, 9, false);
+    }
 
     #[test]
     fn the_oldest_write_on_its_way_counts() {

@@ -292,6 +292,48 @@ mod tests {
         }
     }
 
+    fn meta(index: u64, files: &[(&str, &[u8])]) -> pb::SnapshotMeta {
+        let file = |(name, bytes): &(&str, &[u8])| pb::SnapshotFile {
+            name: (*name).to_owned(),
+            bytes: bytes.len() as u64,
+            checksum: crc32c::crc32c(bytes),
+        };
+        pb::SnapshotMeta {
+            last: Some(pb::LogId { term: 1, leader: 1, index }),
+            files: files.iter().map(file).collect(),
+            ..Default::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_transfer_goes_on_where_it_broke_off_but_only_with_the_same_snapshot() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let incoming = folder.path().join("incoming");
+        let receiver = Receiver::new(incoming.clone()).expect("a receiver");
+        let offer = meta(7, &[("a", b"abcdef"), ("b", b"x")]);
+        assert_eq!(receiver.held(Some(&offer)).await.expect("an answer"), [0, 0]);
+        fs::write(incoming.join("a"), b"abc").expect("a part");
+        assert_eq!(receiver.held(Some(&offer)).await.expect("an answer"), [3, 0]);
+        let newer = meta(8, &[("a", b"abcdef")]);
+        assert_eq!(receiver.held(Some(&newer)).await.expect("an answer"), [0]);
+        assert!(receiver.held(Some(&meta(9, &[("../x", b"")]))).await.is_err());
+    }
+
+    #[test]
+    fn only_what_was_offered_is_taken() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (incoming, target) = (folder.path().join("incoming"), folder.path().join("complete"));
+        fs::create_dir_all(&incoming).expect("a folder");
+        fs::write(incoming.join("a"), b"abcdeX").expect("a file");
+        let files = meta(7, &[("a", b"abcdef"), ("empty", b"")]).files;
+        assert!(verify_and_move(&incoming, &files, &target).is_err());
+        fs::write(incoming.join("a"), b"abcdef").expect("a file");
+        verify_and_move(&incoming, &files, &target).expect("whole");
+        assert_eq!(fs::read(target.join("a")).expect("a file"), b"abcdef");
+        assert_eq!(fs::read(target.join("empty")).expect("a file"), b"");
+        assert_eq!(fs::read_dir(&incoming).expect("a folder").count(), 0);
+    }
+
     #[test]
     fn chunks_are_stored_in_order_and_undamaged() {
         let folder = tempfile::tempdir().expect("a folder");
