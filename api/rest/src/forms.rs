@@ -74,9 +74,11 @@ impl Filter {
         self.labels.is_empty() && self.fields.is_empty()
     }
 
-    /// The one name that it selects, if it does.
-    pub(crate) fn name(&self) -> Option<&str> {
-        self.fields.iter().find(|t| t.equal && t.field == "metadata.name").map(|t| t.value.as_str())
+    /// The same, and only one name.
+    #[must_use]
+    pub(crate) fn named(mut self, name: &str) -> Self {
+        self.fields.push(FieldTerm { field: "metadata.name".to_owned(), value: name.to_owned(), equal: true });
+        self
     }
 
     /// Whether it selects an entry.

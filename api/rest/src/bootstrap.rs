@@ -1,0 +1,127 @@
+//! What every cluster has: namespaces, priority classes, the `kubernetes` Service and its endpoints.
+
+use api_kinds::scheduling::{SYSTEM_CLASSES, system_class};
+use raft_state::port::Member;
+use serde_json::{Value, json};
+
+use crate::call::{Address, Caller, Verb};
+use crate::{Api, Status, allocate};
+
+const NAMESPACES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
+
+/// Makes what is missing, and keeps the endpoints of the `kubernetes` Service current. Done by the manager at the start of
+/// its term and when members change.
+///
+/// # Errors
+/// When the store refuses: the term is over, or there is no quorum.
+pub async fn ensure(api: &Api, caller: &Caller, members: &[Member]) -> Result<(), Status> {
+    for name in NAMESPACES {
+        create(api, caller, "", "namespaces", "", name, json!({"metadata": {"name": name}})).await?;
+    }
+    for class in SYSTEM_CLASSES {
+        create(api, caller, "scheduling.k8s.io", "priorityclasses", "", class.0, system_class(class)).await?;
+    }
+    let [a, b] = api.config.service_network;
+    let service = json!({
+        "metadata": {"name": "kubernetes", "namespace": "default", "labels": {"component": "apiserver", "provider": "kubernetes"}},
+        "spec": {
+            "type": "ClusterIP", "clusterIP": format!("{a}.{b}.0.1"), "sessionAffinity": "None",
+            "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": 6443}],
+        },
+    });
+    create(api, caller, "", "services", "default", "kubernetes", service).await?;
+    write(api, caller, "", "endpoints", endpoints(members)).await?;
+    write(api, caller, "discovery.k8s.io", "endpointslices", endpoint_slice(members)).await
+}
+
+async fn create(
+    api: &Api,
+    caller: &Caller,
+    group: &'static str,
+    plural: &'static str,
+    namespace: &str,
+    name: &str,
+    object: Value,
+) -> Result<(), Status> {
+    let address = Address { group, plural, namespace: namespace.to_owned(), name: name.to_owned() };
+    let kind = api_kinds::registry::by_plural(group, plural).ok_or_else(Status::no_such_path)?;
+    if api.store.snapshot().get(kind.key(namespace, name).as_bytes()).is_some() {
+        return Ok(());
+    }
+    match api.call(caller, &address, Verb::Create(object)).await {
+        Err(status) if status.reason == "AlreadyExists" => Ok(()),
+        other => other.map(drop),
+    }
+}
+
+async fn write(api: &Api, caller: &Caller, group: &'static str, plural: &'static str, object: Value) -> Result<(), Status> {
+    let address = Address { group, plural, namespace: "default".to_owned(), name: "kubernetes".to_owned() };
+    match api.call(caller, &address, Verb::Update(object.clone())).await {
+        Err(status) if status.reason == "NotFound" => create(api, caller, group, plural, "default", "kubernetes", object).await,
+        other => other.map(drop),
+    }
+}
+
+/// API addresses of the members: host and port.
+fn addresses(members: &[Member]) -> Vec<(String, u16)> {
+    let mut all: Vec<(String, u16)> = members
+        .iter()
+        .filter_map(|member| {
+            let (host, port) = member.api_address.rsplit_once(':')?;
+            Some((host.trim_matches(['[', ']']).to_owned(), port.parse().ok()?))
+        })
+        .collect();
+    all.sort();
+    all
+}
+
+fn endpoints(members: &[Member]) -> Value {
+    // Members on one machine share an address and differ in port: a subset for each port.
+    let mut subsets: Vec<Value> = Vec::new();
+    for (host, port) in addresses(members) {
+        let ports = json!([{"name": "https", "port": port, "protocol": "TCP"}]);
+        match subsets.iter_mut().find(|s| s["ports"] == ports) {
+            Some(subset) => {
+                if let Some(list) = subset["addresses"].as_array_mut() {
+                    list.push(json!({"ip": host}));
+                }
+            }
+            None => subsets.push(json!({"addresses": [{"ip": host}], "ports": ports})),
+        }
+    }
+    json!({
+        "metadata": {"name": "kubernetes", "namespace": "default", "labels": {"endpointslice.kubernetes.io/skip-mirror": "true"}},
+        "subsets": subsets,
+    })
+}
+
+fn endpoint_slice(members: &[Member]) -> Value {
+    let all = addresses(members);
+    let mut hosts: Vec<&String> = all.iter().map(|(host, _)| host).collect();
+    hosts.dedup();
+    let endpoints: Vec<Value> = hosts.iter().map(|host| json!({"addresses": [host], "conditions": {"ready": true}})).collect();
+    json!({
+        "metadata": {"name": "kubernetes", "namespace": "default", "labels": {"kubernetes.io/service-name": "kubernetes"}},
+        "addressType": "IPv4",
+        "ports": [{"name": "https", "port": all.first().map_or(6443, |(_, port)| *port), "protocol": "TCP"}],
+        "endpoints": endpoints,
+    })
+}
+
+/// Keys of claims on addresses and ports that no Service stands on: of a Service that was never written, or whose claims
+/// could not be given back.
+pub fn orphaned_claims(snapshot: &raft_state::Snapshot) -> Vec<String> {
+    let services = api_kinds::core::service::SERVICE.key_prefix();
+    let used: std::collections::BTreeSet<String> = snapshot
+        .range(services.as_bytes(), None)
+        .filter_map(|entry| serde_json::from_slice::<Value>(&entry.value).ok())
+        .flat_map(|service| allocate::keys_of(&service))
+        .collect();
+    let addresses = api_kinds::networking::ip_address::IP_ADDRESS.key_prefix();
+    [addresses.as_str(), allocate::NODE_PORTS]
+        .iter()
+        .flat_map(|prefix| snapshot.range(prefix.as_bytes(), None))
+        .map(|entry| String::from_utf8_lossy(&entry.key).into_owned())
+        .filter(|key| !used.contains(key))
+        .collect()
+}

@@ -1,0 +1,34 @@
+//! `/status`
+
+use axum::response::Response;
+use http::{Method, StatusCode};
+
+use crate::api::{Incoming, json};
+use crate::context::Context;
+use crate::query::Query;
+use crate::table::Form;
+use crate::verbs::{decode, get, patch, update};
+use crate::{Api, Status};
+
+pub(super) async fn serve(
+    api: &Api,
+    context: &Context,
+    method: &Method,
+    name: &str,
+    query: &Query,
+    body: &Incoming,
+) -> Result<Response, Status> {
+    match *method {
+        Method::GET => get::serve(api, context, name, query, Form::Plain).await,
+        Method::PATCH => patch::serve(api, context, name, "status", query, body, Form::Plain).await,
+        Method::PUT => {
+            let parsed = decode::body(body)?;
+            let mut object = parsed.value;
+            decode::check_kind(context.kind, &object)?;
+            let warnings = decode::shape(context.kind, &mut object, &parsed.duplicates, context.validation)?;
+            let written = update::replace(api, context, name, "status", object).await?;
+            Ok(json(StatusCode::OK, written.bytes, &warnings))
+        }
+        _ => Err(Status::method_not_allowed()),
+    }
+}

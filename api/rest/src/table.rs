@@ -1,0 +1,139 @@
+//! How an answer is to look: the object, only its metadata, or a table row.
+
+use api_kinds::{Column, Kind};
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+
+use crate::Status;
+use crate::query::Query;
+
+/// The form that a client asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// The stored bytes.
+    Plain,
+    /// PartialObjectMetadata.
+    Metadata,
+    /// meta.k8s.io/v1 Table.
+    Table {
+        /// What each row carries of its object.
+        include: Include,
+    },
+}
+
+/// `includeObject`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Include {
+    None,
+    Metadata,
+    Object,
+}
+
+impl Form {
+    /// Reads an Accept header: the first form in it that is spoken here.
+    pub(crate) fn of(accept: &str, query: &Query) -> Result<Self, Status> {
+        if accept.trim().is_empty() {
+            return Ok(Self::Plain);
+        }
+        for option in accept.split(',') {
+            let mut parts = option.split(';').map(str::trim);
+            let media = parts.next().unwrap_or_default();
+            if !matches!(media, "application/json" | "*/*" | "application/*" | "application/yaml") {
+                continue;
+            }
+            let parameters: Vec<&str> = parts.collect();
+            let value = |name: &str| parameters.iter().find_map(|p| p.strip_prefix(name));
+            match value("as=") {
+                None => return Ok(Self::Plain),
+                Some("Table") if value("v=").is_none_or(|v| v == "v1") => {
+                    let include = match query.include_object.as_deref() {
+                        Some("None") => Include::None,
+                        Some("Object") => Include::Object,
+                        _ => Include::Metadata,
+                    };
+                    return Ok(Self::Table { include });
+                }
+                Some("PartialObjectMetadata" | "PartialObjectMetadataList") => return Ok(Self::Metadata),
+                Some(_) => {}
+            }
+        }
+        Err(Status::not_acceptable())
+    }
+
+    /// One object in this form.
+    pub(crate) fn one(self, kind: &'static Kind, bytes: Bytes, now_us: i64) -> Result<Bytes, Status> {
+        if self == Self::Plain {
+            return Ok(bytes);
+        }
+        let object: Value = serde_json::from_slice(&bytes).map_err(Status::internal)?;
+        let value = match self {
+            Self::Table { include } => {
+                let metadata = json!({"resourceVersion": object["metadata"]["resourceVersion"]});
+                table(kind, vec![row(kind, object, include, now_us)], metadata, true)
+            }
+            _ => partial(object),
+        };
+        Ok(value.to_string().into())
+    }
+}
+
+/// A Table of rows. `columns` says whether definitions are sent (in a watch, only with the first event).
+pub(crate) fn table(kind: &Kind, rows: Vec<Value>, metadata: Value, columns: bool) -> Value {
+    const NAME: Column = Column { name: "Name", kind: "string", format: "name", priority: 0 };
+    let definition = |column: &Column| {
+        json!({
+            "name": column.name, "type": column.kind, "format": column.format, "priority": column.priority,
+            "description": format!("{} of the {}", column.name, kind.singular),
+        })
+    };
+    let definitions: Value = if columns {
+        std::iter::once(&NAME).chain(kind.columns).map(definition).collect()
+    } else {
+        Value::Null
+    };
+    json!({
+        "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,
+        "columnDefinitions": definitions, "rows": rows,
+    })
+}
+
+/// One row.
+pub(crate) fn row(kind: &Kind, object: Value, include: Include, now_us: i64) -> Value {
+    let mut cells = vec![object["metadata"]["name"].clone()];
+    cells.extend((kind.cells)(&object, now_us));
+    let carried = match include {
+        Include::None => Value::Null,
+        Include::Metadata => partial(object),
+        Include::Object => object,
+    };
+    json!({"cells": cells, "object": carried})
+}
+
+/// Only the metadata of an object.
+pub(crate) fn partial(mut object: Value) -> Value {
+    let mut map = Map::new();
+    map.insert("kind".to_owned(), "PartialObjectMetadata".into());
+    map.insert("apiVersion".to_owned(), "meta.k8s.io/v1".into());
+    map.insert("metadata".to_owned(), object["metadata"].take());
+    Value::Object(map)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_form_that_is_spoken_here_is_taken() {
+        let check = |accept: &str, expected: Option<Form>| {
+            assert_eq!(Form::of(accept, &Query::default()).ok(), expected, "{accept}");
+        };
+        let table = Form::Table { include: Include::Metadata };
+        check("", Some(Form::Plain));
+        check("application/json", Some(Form::Plain));
+        check("application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json", Some(table));
+        check("application/vnd.kubernetes.protobuf,application/json", Some(Form::Plain));
+        check("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1", Some(Form::Metadata));
+        check("application/vnd.kubernetes.protobuf", None);
+        check("*/*", Some(Form::Plain));
+    }
+}

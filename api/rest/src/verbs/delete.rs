@@ -1,0 +1,200 @@
+//! DELETE of one object: at once, or marked and left to finalizers, nodes and the garbage collector.
+
+use api_kinds::time::rfc3339;
+use axum::response::Response;
+use http::StatusCode;
+use raft_state::port::ReadLevel;
+use raft_state::{Action, Expect, Refusal};
+use serde_json::{Value, json};
+
+use super::decode;
+use super::write::{Failure, metadata, propose, put};
+use crate::admission::{self, Operation};
+use crate::api::{Incoming, json as respond};
+use crate::context::Context;
+use crate::object::{self, encode};
+use crate::query::Query;
+use crate::{Api, Status, allocate};
+
+/// How often a delete without a pinned revision is tried on a newer object.
+const ATTEMPTS: usize = 20;
+
+/// `metav1.DeleteOptions`
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Options {
+    pub(crate) grace_period_s: Option<i64>,
+    pub(crate) propagation: Option<String>,
+    pub(crate) uid: Option<String>,
+    pub(crate) resource_version: Option<String>,
+}
+
+impl Options {
+    /// Reads the body, and the query where the body says nothing.
+    pub(crate) fn read(incoming: &Incoming, query: &Query) -> Result<Self, Status> {
+        let body = if incoming.bytes.is_empty() { Value::Null } else { decode::body(incoming)?.value };
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let orphan = body["orphanDependents"].as_bool().map(|o| if o { "Orphan" } else { "Background" }.to_owned());
+        let options = Self {
+            grace_period_s: body["gracePeriodSeconds"].as_i64().or(query.grace_period_s),
+            propagation: text(&body["propagationPolicy"]).or(orphan).or_else(|| query.propagation_policy.clone()),
+            uid: text(&body["preconditions"]["uid"]),
+            resource_version: text(&body["preconditions"]["resourceVersion"]),
+        };
+        match options.propagation.as_deref() {
+            None | Some("Foreground" | "Background" | "Orphan") => Ok(options),
+            Some(other) => Err(Status::unprocessable(format!(
+                "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Unsupported value: {other:?}: supported values: \"Background\", \"Foreground\", \"Orphan\""
+            ))),
+        }
+    }
+}
+
+/// What a delete came to.
+pub(crate) enum Deleted {
+    /// The object is gone.
+    Gone(Value),
+    /// It is marked; these are its bytes.
+    Marked(bytes::Bytes),
+}
+
+pub(crate) async fn serve(api: &Api, context: &Context, name: &str, query: &Query, incoming: &Incoming) -> Result<Response, Status> {
+    let options = Options::read(incoming, query)?;
+    match run(api, context, name, &options).await? {
+        Deleted::Marked(bytes) => Ok(respond(StatusCode::OK, bytes, &[])),
+        // Pods come back as they were, other objects as a Status, as kubectl expects of each.
+        Deleted::Gone(object) if context.kind.kind == "Pod" => Ok(respond(StatusCode::OK, object.to_string(), &[])),
+        Deleted::Gone(object) => {
+            let kind = context.kind;
+            let mut details = json!({"name": name, "kind": kind.plural, "uid": object["metadata"]["uid"]});
+            if !kind.group.is_empty() {
+                details["group"] = kind.group.into();
+            }
+            let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details});
+            Ok(respond(StatusCode::OK, status.to_string(), &[]))
+        }
+    }
+}
+
+/// Deletes an object.
+pub(crate) async fn run(api: &Api, context: &Context, name: &str, options: &Options) -> Result<Deleted, Status> {
+    let key = context.key(name);
+    let mut snapshot = api.store.snapshot();
+    let mut fresh = false;
+    for attempt in 1.. {
+        let tried = match snapshot.get(key.as_bytes()) {
+            Some(entry) => {
+                let old = object::decode(entry)?;
+                once(api, context, name, old, entry.mod_revision, options).await
+            }
+            None => Err(Failure::Refused(Refusal::NotFound)),
+        };
+        let failure = match tried {
+            Ok(deleted) => return Ok(deleted),
+            Err(failure) => failure,
+        };
+        let retry = match &failure {
+            Failure::Refused(Refusal::NotFound) => !fresh,
+            Failure::Refused(Refusal::Conflict { .. }) => attempt < ATTEMPTS,
+            Failure::Status(status) => status.reason == "Conflict" && !fresh,
+            Failure::Refused(_) => false,
+        };
+        if !retry {
+            return Err(failure.status(context.kind, name));
+        }
+        let read = api.store.read(ReadLevel::Linearizable, context.deadline).await;
+        snapshot = read.map_err(|error| Status::reading(&error, None))?;
+        fresh = true;
+    }
+    Err(Status::internal("an endless loop ended"))
+}
+
+async fn once(api: &Api, context: &Context, name: &str, old: Value, revision: u64, options: &Options) -> Result<Deleted, Failure> {
+    let kind = context.kind;
+    check_preconditions(context, name, &old, options).map_err(Failure::Status)?;
+    let mut marked = old.clone();
+    admission::admit(api, context, Operation::Delete, "", &mut marked, Some(&old)).await.map_err(Failure::Status)?;
+    let grace = grace_s(context, &old, options);
+    set_propagation(&mut marked, options);
+    let finalizers = !has_no_finalizers(&marked);
+    let lives_on = finalizers || grace > 0;
+    if lives_on {
+        let already = old["metadata"]["deletionTimestamp"].is_string();
+        let shorter = old["metadata"]["deletionGracePeriodSeconds"].as_i64().is_none_or(|current| grace < current);
+        if !already || shorter {
+            let end_us = api.now_us() + grace.max(0) * 1_000_000;
+            let metadata = metadata(&mut marked);
+            metadata.insert("deletionTimestamp".to_owned(), rfc3339(end_us).into());
+            metadata.insert("deletionGracePeriodSeconds".to_owned(), grace.into());
+            if kind.kind == "Namespace" {
+                marked["status"]["phase"] = "Terminating".into();
+            } else if let Some(generation) = marked["metadata"]["generation"].as_i64() {
+                marked["metadata"]["generation"] = (generation + 1).into();
+            }
+        }
+        if marked == old {
+            return Ok(Deleted::Marked(old.to_string().into()));
+        }
+        let encoded = encode(kind, &marked).map_err(Failure::Status)?;
+        if context.dry_run {
+            return Ok(Deleted::Marked(encoded.at(revision)));
+        }
+        let revision = put(api, context, name, Expect::At(revision), &encoded).await?;
+        return Ok(Deleted::Marked(encoded.at(revision)));
+    }
+    if !context.dry_run {
+        propose(api, context, context.key(name), Expect::At(revision), Action::Delete).await?;
+        allocate::release_unused(api, context, Some(&old), None).await;
+    }
+    Ok(Deleted::Gone(old))
+}
+
+fn check_preconditions(context: &Context, name: &str, old: &Value, options: &Options) -> Result<(), Status> {
+    let differs = |what: &str, wanted: &Option<String>, found: &Value| {
+        wanted.as_ref().filter(|wanted| found != wanted.as_str()).map(|wanted| {
+            let found = found.as_str().unwrap_or_default();
+            let why = format!("Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}");
+            Status::conflict(context.kind, name, &why)
+        })
+    };
+    let metadata = &old["metadata"];
+    differs("UID", &options.uid, &metadata["uid"])
+        .or_else(|| differs("ResourceVersion", &options.resource_version, &metadata["resourceVersion"]))
+        .map_or(Ok(()), Err)
+}
+
+/// Seconds that the object has to stop: nothing for what runs nowhere.
+fn grace_s(context: &Context, old: &Value, options: &Options) -> i64 {
+    let Some(default) = (context.kind.strategy.grace_period_s)(old) else { return 0 };
+    let unbound = old["spec"]["nodeName"].as_str().unwrap_or_default().is_empty();
+    let finished = matches!(old["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
+    if unbound || finished {
+        return 0;
+    }
+    let asked = options.grace_period_s.unwrap_or(default);
+    // Once a pod is going, its time can only get shorter.
+    let left = old["metadata"]["deletionGracePeriodSeconds"].as_i64().filter(|_| old["metadata"]["deletionTimestamp"].is_string());
+    let asked = if asked < 0 { 1 } else { asked };
+    left.map_or(asked, |left| asked.min(left))
+}
+
+fn set_propagation(object: &mut Value, options: &Options) {
+    let Some(policy) = options.propagation.as_deref() else { return };
+    let metadata = metadata(object);
+    let mut finalizers: Vec<Value> = metadata.get("finalizers").and_then(Value::as_array).cloned().unwrap_or_default();
+    finalizers.retain(|f| *f != "orphan" && *f != "foregroundDeletion");
+    match policy {
+        "Orphan" => finalizers.push("orphan".into()),
+        "Foreground" => finalizers.push("foregroundDeletion".into()),
+        _ => {}
+    }
+    if finalizers.is_empty() {
+        metadata.shift_remove("finalizers");
+    } else {
+        metadata.insert("finalizers".to_owned(), finalizers.into());
+    }
+}
+
+fn has_no_finalizers(object: &Value) -> bool {
+    let empty = |value: &Value| value.as_array().is_none_or(Vec::is_empty);
+    empty(&object["metadata"]["finalizers"]) && empty(&object["spec"]["finalizers"])
+}

@@ -1,0 +1,205 @@
+//! GET of many objects: the stored bytes between commas.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::response::Response;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::{BufMut, Bytes, BytesMut};
+use futures::stream;
+use http::StatusCode;
+use raft_state::port::{ReadError, ReadLevel};
+use raft_state::{Entry, Snapshot};
+use serde_json::{Value, json};
+
+use super::get::{fresh, revision};
+use crate::api::json as respond;
+use crate::context::Context;
+use crate::forms::Filter;
+use crate::query::Query;
+use crate::table::{Form, partial, row, table};
+use crate::{Api, Status};
+
+/// Bodies are sent in pieces of about this size.
+const CHUNK_BYTES: usize = 256 * 1024;
+
+/// Where a list goes on: its revision, and the last key sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Continue {
+    revision: u64,
+    after: String,
+}
+
+impl Continue {
+    fn encode(&self) -> String {
+        URL_SAFE_NO_PAD.encode(json!({"v": "trireme/1", "rv": self.revision, "after": self.after}).to_string())
+    }
+
+    fn decode(token: &str) -> Result<Self, Status> {
+        let parsed = URL_SAFE_NO_PAD.decode(token).ok().and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
+        let read = parsed.and_then(|value| {
+            (value["v"] == "trireme/1").then_some(())?;
+            Some(Self { revision: value["rv"].as_u64()?, after: value["after"].as_str()?.to_owned() })
+        });
+        read.ok_or_else(|| Status::bad_request("continue key is not valid: unknown continue token"))
+    }
+}
+
+/// A page of a list.
+pub(crate) struct Page {
+    pub(crate) entries: Vec<Arc<Entry>>,
+    pub(crate) revision: u64,
+    next: Option<String>,
+    remaining: Option<usize>,
+}
+
+pub(crate) async fn serve(api: &Api, context: &Context, query: &Query, form: Form) -> Result<Response, Status> {
+    let filter = Filter::parse(context.kind, query.label_selector.as_deref(), query.field_selector.as_deref())?;
+    let page = page(api, context, query, &filter).await?;
+    match form {
+        Form::Plain => Ok(plain(context, page)),
+        _ => shaped(api, context, page, form),
+    }
+}
+
+/// Reads a page.
+pub(crate) async fn page(api: &Api, context: &Context, query: &Query, filter: &Filter) -> Result<Page, Status> {
+    check_match(query)?;
+    let resumed = query.continue_token.as_deref().map(Continue::decode).transpose()?;
+    let snapshot = match &resumed {
+        Some(token) => at(api, context, token).await?,
+        None => fresh(api, context, query).await?,
+    };
+    let prefix = context.prefix();
+    let after = resumed.as_ref().map(|token| token.after.as_bytes());
+    let limit = if query.limit == 0 { usize::MAX } else { query.limit };
+    let mut entries = Vec::new();
+    let mut more = false;
+    for entry in snapshot.range(prefix.as_bytes(), after).filter(|entry| filter.selects(context.kind, entry)) {
+        if entries.len() == limit {
+            more = true;
+            break;
+        }
+        entries.push(entry.clone());
+    }
+    let last = entries.last().map(|entry| String::from_utf8_lossy(&entry.key).into_owned()).filter(|_| more);
+    let remaining = last.as_ref().filter(|_| filter.is_empty()).map(|last| snapshot.range(prefix.as_bytes(), Some(last.as_bytes())).count());
+    let next = last.map(|after| Continue { revision: snapshot.revision(), after }.encode());
+    Ok(Page { entries, revision: snapshot.revision(), next, remaining })
+}
+
+fn check_match(query: &Query) -> Result<(), Status> {
+    let invalid = |why: &str| Status::bad_request(format!("resourceVersionMatch: Forbidden: {why}"));
+    match query.resource_version_match.as_deref() {
+        None => Ok(()),
+        Some(_) if query.continue_token.is_some() => Err(invalid("resourceVersionMatch is forbidden when continue is provided")),
+        Some(_) if query.resource_version.is_none() => {
+            Err(invalid("resourceVersionMatch is forbidden unless resourceVersion is provided"))
+        }
+        Some("Exact") if revision(query)? == Some(0) => Err(invalid("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"")),
+        Some("Exact" | "NotOlderThan") => Ok(()),
+        Some(other) => Err(Status::bad_request(format!(
+            "resourceVersionMatch: Unsupported value: {other:?}: supported values: \"Exact\", \"NotOlderThan\", \"\""
+        ))),
+    }
+}
+
+async fn at(api: &Api, context: &Context, token: &Continue) -> Result<Snapshot, Status> {
+    match api.store.read(ReadLevel::Exact(token.revision), context.deadline).await {
+        Ok(snapshot) => Ok(snapshot),
+        Err(ReadError::Compacted { .. }) => {
+            Err(Status::expired("The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list."))
+        }
+        Err(error) => Err(Status::reading(&error, Some(token.revision))),
+    }
+}
+
+fn list_metadata(page: &Page) -> Value {
+    let mut metadata = json!({"resourceVersion": page.revision.to_string()});
+    if let Some(next) = &page.next {
+        metadata["continue"] = next.clone().into();
+    }
+    if let Some(remaining) = page.remaining {
+        metadata["remainingItemCount"] = remaining.into();
+    }
+    metadata
+}
+
+fn plain(context: &Context, page: Page) -> Response {
+    let kind = context.kind;
+    let head = format!(
+        "{{\"kind\":\"{}\",\"apiVersion\":\"{}\",\"metadata\":{},\"items\":[",
+        kind.list_kind(),
+        kind.api_version(),
+        list_metadata(&page)
+    );
+    let total: usize = head.len() + 3 + page.entries.iter().map(|entry| entry.value.len() + 1).sum::<usize>();
+    if total <= CHUNK_BYTES {
+        let mut body = BytesMut::with_capacity(total);
+        body.put_slice(head.as_bytes());
+        join(&mut body, &page.entries, true);
+        body.put_slice(b"]}\n");
+        return respond(StatusCode::OK, body.freeze(), &[]);
+    }
+    // Pieces are made as the client takes them: a long list is never in memory twice.
+    let chunks = stream::unfold((page.entries.into_iter(), Some(head), true), |(mut entries, head, first)| async move {
+        let mut chunk = BytesMut::with_capacity(CHUNK_BYTES + 4096);
+        if let Some(head) = head {
+            chunk.put_slice(head.as_bytes());
+        } else if entries.len() == 0 {
+            return None;
+        }
+        let mut first = first;
+        while chunk.len() < CHUNK_BYTES {
+            let Some(entry) = entries.next() else { break };
+            join(&mut chunk, std::slice::from_ref(&entry), first);
+            first = false;
+        }
+        if entries.len() == 0 {
+            chunk.put_slice(b"]}\n");
+        }
+        Some((Ok::<Bytes, std::convert::Infallible>(chunk.freeze()), (entries, None, first)))
+    });
+    respond(StatusCode::OK, Body::from_stream(chunks), &[])
+}
+
+fn join(into: &mut BytesMut, entries: &[Arc<Entry>], mut first: bool) {
+    for entry in entries {
+        if !first {
+            into.put_u8(b',');
+        }
+        first = false;
+        into.put_slice(&entry.value);
+    }
+}
+
+fn shaped(api: &Api, context: &Context, page: Page, form: Form) -> Result<Response, Status> {
+    let now_us = api.now_us();
+    let metadata = list_metadata(&page);
+    let mut items = Vec::with_capacity(page.entries.len());
+    for entry in &page.entries {
+        let object: Value = serde_json::from_slice(&entry.value).map_err(Status::internal)?;
+        items.push(match form {
+            Form::Table { include } => row(context.kind, object, include, now_us),
+            _ => partial(object),
+        });
+    }
+    let body = match form {
+        Form::Table { .. } => table(context.kind, items, metadata, true),
+        _ => json!({"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": metadata, "items": items}),
+    };
+    Ok(respond(StatusCode::OK, body.to_string(), &[]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_comes_back_and_another_is_refused() {
+        let token = Continue { revision: 7, after: "/registry/core/pods/default/a".to_owned() };
+        assert_eq!(Continue::decode(&token.encode()).unwrap(), token);
+        assert!(Continue::decode("rubbish").is_err());
+    }
+}

@@ -1,0 +1,12 @@
+//! One verb a file. Each works on a [`crate::context::Context`], so that HTTP and controllers share it.
+
+pub(crate) mod create;
+pub(crate) mod decode;
+pub(crate) mod delete;
+pub(crate) mod delete_collection;
+pub(crate) mod get;
+pub(crate) mod list;
+pub(crate) mod patch;
+pub(crate) mod update;
+pub(crate) mod watch;
+pub(crate) mod write;

@@ -1,0 +1,213 @@
+//! PUT, and the loop that every change of an existing object goes through.
+
+use std::sync::Arc;
+
+use api_kinds::{Causes, meta};
+use api_schema::definitions;
+use api_schema::managed::{Write, track};
+use axum::response::Response;
+use http::StatusCode;
+use raft_state::port::ReadLevel;
+use raft_state::{Action, Entry, Expect, Refusal};
+use serde_json::Value;
+
+use super::decode;
+use super::write::{Failure, Written, metadata, propose, put};
+use crate::admission::{self, Operation};
+use crate::api::{Incoming, json};
+use crate::context::Context;
+use crate::object::{self, encode};
+use crate::table::Form;
+use crate::{Api, Status, allocate};
+
+/// How often a change that names no revision is tried again on a newer object.
+const ATTEMPTS: usize = 20;
+
+/// How a change of an object is made.
+pub(crate) struct Change<'a> {
+    /// Empty, or the subresource that is written.
+    pub(crate) subresource: &'a str,
+    /// The new object from the old one. It may name a `resourceVersion` that the old one must have.
+    pub(crate) make: &'a (dyn Fn(&Value) -> Result<Value, Status> + Send + Sync),
+    /// Whether `make` has written managedFields itself (apply).
+    pub(crate) tracked: bool,
+}
+
+pub(crate) async fn serve(api: &Api, context: &Context, name: &str, incoming: &Incoming, form: Form) -> Result<Response, Status> {
+    let parsed = decode::body(incoming)?;
+    let mut object = parsed.value;
+    decode::check_kind(context.kind, &object)?;
+    let mut warnings = decode::shape(context.kind, &mut object, &parsed.duplicates, context.validation)?;
+    let mut written = replace(api, context, name, "", object).await?;
+    warnings.append(&mut written.warnings);
+    let code = if written.created { StatusCode::CREATED } else { StatusCode::OK };
+    Ok(json(code, form.one(context.kind, written.bytes, api.now_us())?, &warnings))
+}
+
+/// Replaces an object, or one of its subresources, by a whole new one.
+pub(crate) async fn replace(api: &Api, context: &Context, name: &str, subresource: &str, object: Value) -> Result<Written, Status> {
+    let kind = context.kind;
+    let given = object["metadata"]["name"].as_str().unwrap_or_default();
+    if given != name && !given.is_empty() {
+        return Err(Status::bad_request(format!("the name of the object ({given}) does not match the name on the URL ({name})")));
+    }
+    let pinned = object["metadata"]["resourceVersion"].as_str().is_some_and(|v| !v.is_empty() && v != "0");
+    if !pinned && !kind.strategy.unconditional_update {
+        let cause = api_kinds::Cause {
+            reason: api_kinds::Reason::Invalid,
+            field: "metadata.resourceVersion".to_owned(),
+            message: "Invalid value: 0: must be specified for an update".to_owned(),
+        };
+        return Err(Status::invalid(kind, name, &vec![cause]));
+    }
+    let make = |_: &Value| Ok(object.clone());
+    match run(api, context, name, Change { subresource, make: &make, tracked: false }).await {
+        Err(status) if status.reason == "NotFound" && kind.strategy.create_on_update && subresource.is_empty() => {
+            super::create::run(api, context, object).await
+        }
+        other => other,
+    }
+}
+
+/// Changes an object. A change that names no revision is made again when the object has moved on meanwhile.
+pub(crate) async fn run(api: &Api, context: &Context, name: &str, change: Change<'_>) -> Result<Written, Status> {
+    let key = context.key(name);
+    let mut snapshot = api.store.snapshot();
+    let mut fresh = false;
+    for attempt in 1.. {
+        let tried = match snapshot.get(key.as_bytes()) {
+            Some(entry) => once(api, context, name, entry, &change).await,
+            None => Err(Failure::Refused(Refusal::NotFound)),
+        };
+        let failure = match tried {
+            Ok(written) => return Ok(written),
+            Err(failure) => failure,
+        };
+        // What this member has may be old: only a confirmed state may refuse, and only so often.
+        let outdated = matches!(failure, Failure::Refused(Refusal::Conflict { .. } | Refusal::NotFound));
+        let pinned_conflict = matches!(&failure, Failure::Status(status) if status.reason == "Conflict" && status.code == 409);
+        let retry = (outdated && (!fresh || attempt < ATTEMPTS) && !(fresh && matches!(failure, Failure::Refused(Refusal::NotFound))))
+            || (pinned_conflict && !fresh);
+        if !retry {
+            return Err(failure.status(context.kind, name));
+        }
+        snapshot = api
+            .store
+            .read(ReadLevel::Linearizable, context.deadline)
+            .await
+            .map_err(|error| Status::reading(&error, None))?;
+        fresh = true;
+    }
+    Err(Status::internal("an endless loop ended"))
+}
+
+async fn once(api: &Api, context: &Context, name: &str, entry: &Arc<Entry>, change: &Change<'_>) -> Result<Written, Failure> {
+    let kind = context.kind;
+    let old = object::decode(entry).map_err(Failure::Status)?;
+    let mut new = (change.make)(&old).map_err(Failure::Status)?;
+    check_preconditions(context, name, &old, &new).map_err(Failure::Status)?;
+    carry_metadata(&old, &mut new);
+    let strategy = &kind.strategy;
+    (strategy.default)(&mut new);
+    match change.subresource {
+        "" | "scale" => (strategy.prepare_update)(&mut new, &old),
+        "status" => (strategy.prepare_status)(&mut new, &old),
+        _ => {}
+    }
+    let warnings = admission::admit(api, context, Operation::Update, change.subresource, &mut new, Some(&old))
+        .await
+        .map_err(Failure::Status)?;
+    if change.subresource != "status" {
+        (strategy.default)(&mut new);
+    }
+    let mut causes: Causes = meta::validate(kind, &new);
+    causes.extend(meta::validate_update(&new, &old));
+    if matches!(change.subresource, "" | "scale") {
+        causes.extend((strategy.validate)(&new));
+        causes.extend((strategy.validate_update)(&new, &old));
+    }
+    if !causes.is_empty() {
+        return Err(Failure::Status(Status::invalid(kind, name, &causes)));
+    }
+    let claims = match change.subresource {
+        "" => allocate::claim(api, context, &mut new, Some(&old)).await.map_err(Failure::Status)?,
+        _ => allocate::Claims::default(),
+    };
+    if !change.tracked && kind.kind != "Event" && kind.kind != "Lease" {
+        let definition = definitions::by_name(kind.schema).ok_or_else(|| Failure::Status(Status::internal("no schema")))?;
+        let (api_version, time) = (kind.api_version(), api_kinds::time::rfc3339(api.now_us()));
+        let write = Write { manager: &context.manager, api_version: &api_version, time: &time, subresource: change.subresource };
+        track(definition, Some(&old), &mut new, write);
+    }
+    let encoded = encode(kind, &new).map_err(Failure::Status)?;
+    let unchanged = entry.same_as(&encoded.json);
+    if unchanged || context.dry_run {
+        claims.release(api, context).await;
+        let bytes = if unchanged { entry.value.clone() } else { encoded.at(entry.mod_revision) };
+        return Ok(Written { bytes, revision: entry.mod_revision, created: false, warnings });
+    }
+    let expect = Expect::At(entry.mod_revision);
+    let outcome = if is_finished(&new) {
+        propose(api, context, context.key(name), expect, Action::Delete).await
+    } else {
+        put(api, context, name, expect, &encoded).await
+    };
+    match outcome {
+        Ok(revision) => {
+            allocate::release_unused(api, context, Some(&old), Some(&new)).await;
+            Ok(Written { bytes: encoded.at(revision), revision, created: false, warnings })
+        }
+        Err(failure) => {
+            if matches!(failure, Failure::Refused(_)) {
+                claims.release(api, context).await;
+            }
+            Err(failure)
+        }
+    }
+}
+
+/// An object that was to be deleted and has no finalizer left is gone with this write.
+fn is_finished(object: &Value) -> bool {
+    let metadata = &object["metadata"];
+    metadata["deletionTimestamp"].is_string()
+        && metadata["finalizers"].as_array().is_none_or(Vec::is_empty)
+        && object["spec"]["finalizers"].as_array().is_none_or(Vec::is_empty)
+        && metadata["deletionGracePeriodSeconds"].as_i64().unwrap_or(0) == 0
+}
+
+fn check_preconditions(context: &Context, name: &str, old: &Value, new: &Value) -> Result<(), Status> {
+    let (new, old) = (&new["metadata"], &old["metadata"]);
+    if let Some(uid) = new["uid"].as_str().filter(|uid| !uid.is_empty())
+        && old["uid"] != uid
+    {
+        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", old["uid"].as_str().unwrap_or_default());
+        return Err(Status::conflict(context.kind, name, &why));
+    }
+    match new["resourceVersion"].as_str() {
+        Some(version) if !version.is_empty() && version != "0" && old["resourceVersion"] != version => {
+            Err(Status::modified(context.kind, name))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What the server writes in metadata stays as it was.
+fn carry_metadata(old: &Value, new: &mut Value) {
+    let metadata = metadata(new);
+    metadata.shift_remove("selfLink");
+    for field in [
+        "name",
+        "namespace",
+        "uid",
+        "creationTimestamp",
+        "generation",
+        "generateName",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+    ] {
+        match old["metadata"].get(field) {
+            Some(value) => drop(metadata.insert(field.to_owned(), value.clone())),
+            None => drop(metadata.shift_remove(field)),
+        }
+    }
+}
