@@ -25,6 +25,25 @@ pub struct Target {
     pub name: String,
 }
 
+impl Target {
+    /// An object of a kind.
+    pub fn of(kind: &'static api_kinds::Kind, namespace: &str, name: &str) -> Self {
+        Self { group: kind.group, plural: kind.plural, namespace: namespace.to_owned(), name: name.to_owned() }
+    }
+}
+
+impl Plan {
+    /// Adds an intent.
+    pub fn push(&mut self, intent: Intent) {
+        self.intents.push(intent);
+    }
+
+    /// Looks again at this time, or earlier if that was planned already.
+    pub fn again_at(&mut self, at_us: i64) {
+        self.again_at_us = Some(self.again_at_us.map_or(at_us, |planned| planned.min(at_us)));
+    }
+}
+
 /// One API request of a controller.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Intent {
@@ -68,6 +87,13 @@ pub enum Intent {
         target: Target,
         /// How.
         deletion: Deletion,
+    },
+    /// Set the finalizers of a namespace's spec; without any, a namespace that is going is gone.
+    Finalize {
+        /// Whom.
+        target: Target,
+        /// What remains.
+        finalizers: Vec<String>,
     },
     /// Bind a pod to a node (`pods/binding`): voided when the pod is bound, gone, or another incarnation.
     Bind {

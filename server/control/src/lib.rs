@@ -7,6 +7,15 @@
 //! A controller is one file in `controllers/` and one row in [`controllers::ALL`]; a scheduler plugin one file in
 //! `scheduler/filter/` or `scheduler/score/`.
 
+pub mod controller;
+pub mod controllers;
 pub mod intent;
+pub mod objects;
+pub mod runner;
+pub mod scheduler;
+pub mod view;
 
+pub use controller::{Change, Controller, Key};
 pub use intent::{Deletion, Intent, Plan, Target};
+pub use runner::{Runner, Work};
+pub use view::View;

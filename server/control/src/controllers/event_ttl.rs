@@ -1,0 +1,27 @@
+//! Events are kept for an hour.
+
+use api_kinds::core::event::EVENT;
+use api_kinds::time;
+
+use crate::{Change, Controller, Deletion, Intent, Key, Plan, Target, View};
+
+pub(super) static CONTROLLER: Controller = Controller { name: "event-ttl-controller", wakes, reconcile };
+
+const TTL_US: i64 = 3_600_000_000;
+
+fn wakes(_: &View, change: &Change) -> Vec<Key> {
+    if change.is(&EVENT) && change.new.is_some() { vec![change.key.clone()] } else { Vec::new() }
+}
+
+fn reconcile(view: &View, key: &Key, now_us: i64) -> Plan {
+    let mut plan = Plan::default();
+    let (Some(event), Some(meta)) = (view.get(&EVENT, key), view.meta(&EVENT, key)) else { return plan };
+    let last = event["lastTimestamp"].as_str().and_then(time::parse).unwrap_or(meta.created_us);
+    if now_us >= last + TTL_US {
+        let deletion = Deletion { uid: Some(meta.uid.clone()), ..Deletion::default() };
+        plan.push(Intent::Delete { target: Target::of(&EVENT, &key.namespace, &key.name), deletion });
+    } else {
+        plan.again_at(last + TTL_US);
+    }
+    plan
+}

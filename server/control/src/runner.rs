@@ -1,0 +1,161 @@
+//! Which controller looks at which key, and when: the pure half of the controller manager.
+//!
+//! A key is looked at by one controller at a time, and only when the view holds that controller's own writes to it: so no
+//! decision is made on a state that the decision before has already changed, and there is no cache of expectations.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use raft_state::{Event, Revision};
+
+use crate::controller::{Change, Controller, Key};
+use crate::controllers::ALL;
+use crate::{Plan, View};
+
+/// First pause after a failure; doubled each time.
+const BACKOFF_MIN_US: i64 = 5_000;
+/// Longest pause.
+const BACKOFF_MAX_US: i64 = 60_000_000;
+
+/// A controller (by its row in [`ALL`]) and a key.
+type Item = (usize, Key);
+
+/// A plan to carry out.
+pub struct Work {
+    /// Whose.
+    pub controller: &'static Controller,
+    /// Row of the controller.
+    pub row: usize,
+    /// About what.
+    pub key: Key,
+    /// What to do.
+    pub plan: Plan,
+}
+
+/// What came of carrying a plan out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Done {
+    /// The highest revision that its writes took.
+    pub revision: Revision,
+    /// Whether something failed or met a conflict.
+    pub failed: bool,
+}
+
+/// The queue of all controllers over one view.
+pub struct Runner {
+    view: View,
+    ready: BTreeSet<Item>,
+    /// In the hands of the shell.
+    in_flight: BTreeSet<Item>,
+    /// Not before the view holds this revision.
+    awaiting: BTreeMap<Item, Revision>,
+    timers: BTreeSet<(i64, Item)>,
+    failures: BTreeMap<Item, u32>,
+}
+
+impl Runner {
+    /// Begins over a view: everything is looked at once.
+    pub fn new(view: View) -> Self {
+        let mut runner = Self {
+            view,
+            ready: BTreeSet::new(),
+            in_flight: BTreeSet::new(),
+            awaiting: BTreeMap::new(),
+            timers: BTreeSet::new(),
+            failures: BTreeMap::new(),
+        };
+        let changes: Vec<Change> = runner.view.everything().collect();
+        for change in &changes {
+            runner.wake_for(change);
+        }
+        runner
+    }
+
+    /// The view.
+    pub fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// Takes an event in.
+    pub fn on_event(&mut self, event: &Event) {
+        if let Some(change) = self.view.apply(event) {
+            self.wake_for(&change);
+        }
+    }
+
+    /// Everything up to a revision has been taken in.
+    pub fn advance(&mut self, revision: Revision) {
+        self.view.advance(revision);
+    }
+
+    fn wake_for(&mut self, change: &Change) {
+        for (row, controller) in ALL.iter().enumerate() {
+            for key in (controller.wakes)(&self.view, change) {
+                self.wake((row, key));
+            }
+        }
+    }
+
+    fn wake(&mut self, item: Item) {
+        if !self.in_flight.contains(&item) {
+            self.ready.insert(item);
+        }
+    }
+
+    /// The next plan that has something to do. Keys about which there is nothing to do are passed over.
+    pub fn next(&mut self, now_us: i64) -> Option<Work> {
+        while let Some((at, item)) = self.timers.first().cloned() {
+            if at > now_us {
+                break;
+            }
+            self.timers.remove(&(at, item.clone()));
+            self.wake(item);
+        }
+        let mut passed: Vec<Item> = Vec::new();
+        let mut found = None;
+        while let Some(item) = self.ready.pop_first() {
+            if self.awaiting.get(&item).is_some_and(|revision| *revision > self.view.revision()) {
+                passed.push(item);
+                continue;
+            }
+            self.awaiting.remove(&item);
+            let controller = ALL[item.0];
+            let plan = (controller.reconcile)(&self.view, &item.1, now_us);
+            if let Some(at) = plan.again_at_us {
+                self.timers.insert((at.max(now_us + 1000), item.clone()));
+            }
+            if plan.intents.is_empty() {
+                self.failures.remove(&item);
+                continue;
+            }
+            self.in_flight.insert(item.clone());
+            found = Some(Work { controller, row: item.0, key: item.1, plan });
+            break;
+        }
+        self.ready.extend(passed);
+        found
+    }
+
+    /// What became of a plan.
+    pub fn done(&mut self, row: usize, key: Key, done: Done, now_us: i64) {
+        let item = (row, key);
+        self.in_flight.remove(&item);
+        if done.revision > self.view.revision() {
+            self.awaiting.insert(item.clone(), done.revision);
+        }
+        if done.failed {
+            let failures = self.failures.entry(item.clone()).or_insert(0);
+            let pause = (BACKOFF_MIN_US << (*failures).min(20)).min(BACKOFF_MAX_US);
+            *failures += 1;
+            self.timers.insert((now_us + pause, item));
+        } else {
+            self.failures.remove(&item);
+            // A plan may be the first of several steps, and something may have happened meanwhile: look again.
+            self.ready.insert(item);
+        }
+    }
+
+    /// When to ask again, if nothing happens before.
+    pub fn next_timer_us(&self) -> Option<i64> {
+        self.timers.first().map(|(at, _)| *at)
+    }
+}

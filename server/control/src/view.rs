@@ -1,0 +1,281 @@
+//! The cluster as controllers see it: the objects that they read, and the indexes that they need, kept from the event
+//! stream. Work is proportional to what changed; no look-up scans all objects.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use api_kinds::{Kind, core, networking, pod, registry};
+use raft_state::{Event, Revision, Snapshot};
+use serde_json::Value;
+
+use crate::controller::{Change, Key};
+use crate::objects::{Deployment, Meta, Pod, ReplicaSet};
+
+/// An object of any kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KindId(usize);
+
+impl KindId {
+    /// The kind.
+    pub fn kind(self) -> &'static Kind {
+        registry::KINDS[self.0]
+    }
+}
+
+/// Kind and key of an object.
+pub type Ref = (KindId, Key);
+
+/// The view.
+#[derive(Default)]
+pub struct View {
+    revision: Revision,
+    /// The cluster's authority, PEM: what `kube-root-ca.crt` holds.
+    pub ca_pem: String,
+    /// Pods.
+    pub pods: BTreeMap<Key, Arc<Pod>>,
+    /// ReplicaSets.
+    pub replica_sets: BTreeMap<Key, Arc<ReplicaSet>>,
+    /// Deployments.
+    pub deployments: BTreeMap<Key, Arc<Deployment>>,
+    /// Whole objects of kinds of which there are few: namespaces, nodes, services, slices, leases …
+    pub whole: BTreeMap<Ref, Arc<Value>>,
+    /// Metadata of everything.
+    pub metas: BTreeMap<Ref, Arc<Meta>>,
+    by_uid: BTreeMap<String, Ref>,
+    dependents: BTreeMap<String, BTreeSet<Ref>>,
+    by_namespace: BTreeMap<String, BTreeSet<Ref>>,
+    pods_by_node: BTreeMap<String, BTreeSet<Key>>,
+    /// Pods that no controller manages, by namespace.
+    loose_pods: BTreeMap<String, BTreeSet<Key>>,
+}
+
+/// Kinds whose objects are kept whole.
+fn kept_whole(kind: &'static Kind) -> bool {
+    let kept: [&Kind; 7] = [
+        &core::namespace::NAMESPACE,
+        &core::node::NODE,
+        &core::service::SERVICE,
+        &core::endpoints::ENDPOINTS,
+        &core::lease::LEASE,
+        &networking::endpoint_slice::ENDPOINT_SLICE,
+        &core::event::EVENT,
+    ];
+    kept.iter().any(|k| std::ptr::eq(*k, kind))
+}
+
+/// The id of a kind.
+///
+/// # Panics
+/// When the kind is not in the registry.
+pub fn id_of(kind: &'static Kind) -> KindId {
+    KindId(registry::KINDS.iter().position(|k| std::ptr::eq(*k, kind)).expect("a kind of the registry"))
+}
+
+/// Kind and key of a stored object; `None` for what is none (claims, the etcd face).
+fn locate(key: &[u8]) -> Option<Ref> {
+    let text = std::str::from_utf8(key).ok()?;
+    let mut parts = text.strip_prefix("/registry/")?.split('/');
+    let (group, plural) = (parts.next()?, parts.next()?);
+    let group = if group == "core" { "" } else { group };
+    let index = registry::KINDS.iter().position(|k| k.plural == plural && k.group == group)?;
+    let key = match (parts.next()?, parts.next()) {
+        (namespace, Some(name)) => Key::new(namespace, name),
+        (name, None) => Key::new("", name),
+    };
+    Some((KindId(index), key))
+}
+
+impl View {
+    /// The view of a snapshot.
+    pub fn new(snapshot: &Snapshot, ca_pem: String) -> Self {
+        let mut view = Self { revision: snapshot.revision(), ca_pem, ..Self::default() };
+        for entry in snapshot.range(b"/registry/", None) {
+            if let Some(place) = locate(&entry.key) {
+                view.put(place, &entry.value, entry.mod_revision);
+            }
+        }
+        view
+    }
+
+    /// The revision that the view holds.
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// Says that everything up to a revision has been taken in.
+    pub fn advance(&mut self, revision: Revision) {
+        self.revision = self.revision.max(revision);
+    }
+
+    /// Takes an event in; `None` when it is about nothing that controllers know.
+    pub fn apply(&mut self, event: &Event) -> Option<Change> {
+        self.advance(event.revision);
+        let place = locate(&event.entry.key)?;
+        let (kind, key) = (place.0.kind(), place.1.clone());
+        let old = self.metas.get(&place).map(|meta| Meta::clone(meta));
+        if event.deleted {
+            self.remove(&place);
+        } else {
+            self.put(place.clone(), &event.entry.value, event.revision);
+        }
+        let new = self.metas.get(&place).map(|meta| Meta::clone(meta));
+        Some(Change { kind, key, old, new })
+    }
+
+    /// Every object as a change, for a manager that begins its term.
+    pub fn everything(&self) -> impl Iterator<Item = Change> {
+        self.metas.iter().map(|((id, key), meta)| Change {
+            kind: id.kind(),
+            key: key.clone(),
+            old: None,
+            new: Some(Meta::clone(meta)),
+        })
+    }
+
+    fn put(&mut self, place: Ref, bytes: &[u8], revision: Revision) {
+        self.remove(&place);
+        let Ok(object) = serde_json::from_slice::<Value>(bytes) else { return };
+        let kind = place.0.kind();
+        let key = place.1.clone();
+        let meta = Arc::new(Meta::read(&object, revision));
+        self.index(&place, &meta);
+        if std::ptr::eq(kind, &pod::POD) {
+            let pod = Pod::read(&object, revision);
+            if !pod.node.is_empty() {
+                self.pods_by_node.entry(pod.node.clone()).or_default().insert(key.clone());
+            }
+            if meta.controller().is_none() {
+                self.loose_pods.entry(key.namespace.clone()).or_default().insert(key.clone());
+            }
+            self.pods.insert(key, Arc::new(pod));
+        } else if std::ptr::eq(kind, &api_kinds::apps::replica_set::REPLICA_SET) {
+            self.replica_sets.insert(key, Arc::new(ReplicaSet::read(object, revision)));
+        } else if std::ptr::eq(kind, &api_kinds::apps::deployment::DEPLOYMENT) {
+            self.deployments.insert(key, Arc::new(Deployment::read(object, revision)));
+        } else if kept_whole(kind) {
+            self.whole.insert(place.clone(), Arc::new(object));
+        }
+        self.metas.insert(place, meta);
+    }
+
+    fn index(&mut self, place: &Ref, meta: &Meta) {
+        self.by_uid.insert(meta.uid.clone(), place.clone());
+        for owner in &meta.owners {
+            self.dependents.entry(owner.uid.clone()).or_default().insert(place.clone());
+        }
+        if !meta.namespace.is_empty() {
+            self.by_namespace.entry(meta.namespace.clone()).or_default().insert(place.clone());
+        }
+    }
+
+    fn remove(&mut self, place: &Ref) {
+        let Some(meta) = self.metas.remove(place) else { return };
+        self.by_uid.remove(&meta.uid);
+        for owner in &meta.owners {
+            discard(&mut self.dependents, &owner.uid, place);
+        }
+        discard(&mut self.by_namespace, &meta.namespace, place);
+        let key = &place.1;
+        if let Some(pod) = self.pods.get(key).filter(|pod| pod.meta.uid == meta.uid).cloned()
+            && std::ptr::eq(place.0.kind(), &pod::POD)
+        {
+            discard(&mut self.pods_by_node, &pod.node, key);
+            discard(&mut self.loose_pods, &key.namespace, key);
+            self.pods.remove(key);
+        }
+        let kind = place.0.kind();
+        if std::ptr::eq(kind, &api_kinds::apps::replica_set::REPLICA_SET) {
+            self.replica_sets.remove(key);
+        } else if std::ptr::eq(kind, &api_kinds::apps::deployment::DEPLOYMENT) {
+            self.deployments.remove(key);
+        }
+        self.whole.remove(place);
+    }
+
+    /// A whole object.
+    pub fn get(&self, kind: &'static Kind, key: &Key) -> Option<&Arc<Value>> {
+        self.whole.get(&(id_of(kind), key.clone()))
+    }
+
+    /// Whole objects of a kind in a namespace (all of them when it is empty).
+    pub fn list(&self, kind: &'static Kind, namespace: &str) -> impl Iterator<Item = (&Key, &Arc<Value>)> {
+        let id = id_of(kind);
+        let namespace = namespace.to_owned();
+        self.whole
+            .range((id, Key::new(namespace.clone(), ""))..)
+            .take_while(move |((found, key), _)| *found == id && (namespace.is_empty() || key.namespace == namespace))
+            .map(|((_, key), object)| (key, object))
+    }
+
+    /// Metadata of an object.
+    pub fn meta(&self, kind: &'static Kind, key: &Key) -> Option<&Arc<Meta>> {
+        self.metas.get(&(id_of(kind), key.clone()))
+    }
+
+    /// The object of a uid.
+    pub fn by_uid(&self, uid: &str) -> Option<&Ref> {
+        self.by_uid.get(uid)
+    }
+
+    /// Objects that name this uid as an owner.
+    pub fn dependents(&self, uid: &str) -> impl Iterator<Item = &Ref> {
+        self.dependents.get(uid).into_iter().flatten()
+    }
+
+    /// Everything in a namespace.
+    pub fn in_namespace(&self, namespace: &str) -> impl Iterator<Item = &Ref> {
+        self.by_namespace.get(namespace).into_iter().flatten()
+    }
+
+    /// Pods bound to a node.
+    pub fn pods_on(&self, node: &str) -> impl Iterator<Item = &Arc<Pod>> {
+        self.pods_by_node.get(node).into_iter().flatten().filter_map(|key| self.pods.get(key))
+    }
+
+    /// Pods that a controller of this uid manages.
+    pub fn pods_of(&self, uid: &str) -> impl Iterator<Item = &Arc<Pod>> {
+        self.dependents(uid)
+            .filter(|(id, _)| std::ptr::eq(id.kind(), &pod::POD))
+            .filter_map(|(_, key)| self.pods.get(key))
+            .filter(move |pod| pod.meta.controller().is_some_and(|owner| owner.uid == uid))
+    }
+
+    /// Pods of a namespace that nobody manages.
+    pub fn loose_pods(&self, namespace: &str) -> impl Iterator<Item = &Arc<Pod>> {
+        self.loose_pods.get(namespace).into_iter().flatten().filter_map(|key| self.pods.get(key))
+    }
+
+    /// Pods of a namespace.
+    pub fn pods_in(&self, namespace: &str) -> impl Iterator<Item = &Arc<Pod>> {
+        let namespace = namespace.to_owned();
+        self.pods
+            .range(Key::new(namespace.clone(), "")..)
+            .take_while(move |(key, _)| key.namespace == namespace)
+            .map(|(_, pod)| pod)
+    }
+
+    /// ReplicaSets that a Deployment of this uid manages.
+    pub fn replica_sets_of(&self, uid: &str) -> impl Iterator<Item = &Arc<ReplicaSet>> {
+        self.dependents(uid).filter_map(|(_, key)| self.replica_sets.get(key)).filter(move |set| {
+            set.meta.controller().is_some_and(|owner| owner.uid == uid)
+        })
+    }
+
+    /// ReplicaSets of a namespace.
+    pub fn replica_sets_in(&self, namespace: &str) -> impl Iterator<Item = &Arc<ReplicaSet>> {
+        let namespace = namespace.to_owned();
+        self.replica_sets
+            .range(Key::new(namespace.clone(), "")..)
+            .take_while(move |(key, _)| key.namespace == namespace)
+            .map(|(_, set)| set)
+    }
+}
+
+fn discard<K: Ord + Clone, V: Ord>(index: &mut BTreeMap<K, BTreeSet<V>>, key: &K, value: &V) {
+    if let Some(set) = index.get_mut(key) {
+        set.remove(value);
+        if set.is_empty() {
+            index.remove(key);
+        }
+    }
+}
