@@ -1,0 +1,15 @@
+//! CPU and memory should run out together.
+
+use super::{MAX, Score, shares};
+use crate::scheduler::cluster::Slot;
+use crate::scheduler::context::Context;
+use crate::scheduler::node::Node;
+
+/// The registry's row.
+pub const SCORE: Score = Score { name: "NodeResourcesBalancedAllocation", score, weight: 1 };
+
+fn score(context: &Context<'_>, node: &Node, slot: &Slot) -> i64 {
+    let (cpu, memory) = shares(context, node, slot);
+    // The standard deviation of two numbers is half their distance.
+    MAX - (cpu - memory).abs() / 2
+}
