@@ -20,7 +20,6 @@ use crate::{Config, Identity, Status, authz, discovery, health, openapi, review,
 pub struct Api {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) config: Config,
-    pub(crate) documents: openapi::Documents,
 }
 
 /// The largest body, as kube-apiserver's.
@@ -35,7 +34,7 @@ pub(crate) struct Incoming {
 impl Api {
     /// The API over a store.
     pub fn new(store: Arc<dyn Store>, config: Config) -> Arc<Self> {
-        Arc::new(Self { store, config, documents: openapi::Documents::default() })
+        Arc::new(Self { store, config })
     }
 
     /// All routes. Requests carry the client's [`Identity`] as an extension; without one they are anonymous.
@@ -66,7 +65,7 @@ async fn dispatch(api: Arc<Api>, identity: Identity, path: &str, request: Reques
     let query = Query::parse(request.uri().query().unwrap_or_default())?;
     let accept = header_text(&request, header::ACCEPT);
     if request.method() == Method::GET
-        && let Some(answer) = document(&api, path, &accept, &request)
+        && let Some(answer) = document(path, &accept, &request)
     {
         return answer;
     }
@@ -116,12 +115,12 @@ async fn dispatch(api: Arc<Api>, identity: Identity, path: &str, request: Reques
 }
 
 /// Documents about the API itself.
-fn document(api: &Api, path: &str, accept: &str, request: &Request) -> Option<Result<Response, Status>> {
+fn document(path: &str, accept: &str, request: &Request) -> Option<Result<Response, Status>> {
     if let Some(found) = discovery::serve(path, accept) {
         return Some(Ok(found));
     }
     let known = request.headers().get(header::IF_NONE_MATCH).and_then(|v| v.to_str().ok());
-    openapi::serve(&api.documents, path, accept, known)
+    openapi::serve(path, accept, known)
 }
 
 fn verb(method: &Method, resource: &Resource<'_>, query: &Query) -> Result<&'static str, Status> {

@@ -20,7 +20,7 @@ pub struct Status {
 }
 
 impl Status {
-    fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
         Self { code, reason, message: message.into(), details: Map::new() }
     }
 
@@ -83,14 +83,9 @@ impl Status {
     }
 
     /// 409 of server-side apply.
-    pub fn apply_conflicts(conflicts: &[api_schema::managed::Conflict]) -> Self {
-        let shown: Vec<String> = conflicts.iter().map(|c| format!("{}: {}", c.message, c.field)).collect();
-        let message = match &shown[..] {
-            [one] => format!("Apply failed with 1 conflict: {one}"),
-            many => format!("Apply failed with {} conflicts: {}", many.len(), many.join("\n")),
-        };
+    pub fn apply_conflicts(conflicts: &[api_schema::apply::Conflict], message: String) -> Self {
         conflicts.iter().fold(Self::new(409, "Conflict", message), |status, conflict| {
-            status.cause("FieldManagerConflict", &conflict.message, &conflict.field)
+            status.cause("FieldManagerConflict", &conflict.message(), &conflict.field)
         })
     }
 

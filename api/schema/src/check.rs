@@ -1,251 +1,243 @@
 //! Does a value have the shape of its type? What does not belong is dropped, and what cannot be read is refused with the
 //! words of Go's decoder, which clients match on.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use crate::definitions::{Definition, Type, at};
+use crate::Schema;
+use crate::definitions::{Definition, Definitions, Type};
+use crate::parse::{join_field, join_index};
+use crate::scalar::{Precision, canonical_quantity, canonical_time, invalid_at};
 
-/// A field holds something of another type.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TypeError {
-    message: String,
-}
-
-impl std::fmt::Display for TypeError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-/// Checks an object against its type: fields that the type does not know are removed and returned by path, nulls are
-/// dropped as Kubernetes drops them.
+/// Walks an object along its type: fields that the type does not know are removed and returned by path, nulls are dropped,
+/// times and quantities become canonical. One pass, in place; nothing is allocated for what is in order.
 ///
 /// # Errors
-/// When a field holds something of another type.
-pub fn check(definition: &'static Definition, object: &mut Value) -> Result<Vec<String>, TypeError> {
-    let mut walk = Walk { path: Vec::new(), unknown: Vec::new(), owner: definition.short_name() };
-    walk.structure(definition, object)?;
+/// With Go's message, at the first field that holds something of another type.
+pub(crate) fn shape(schema: Schema<'_>, object: &mut Value) -> Result<Vec<String>, String> {
+    let mut walk = Walk { definitions: schema.definitions(), unknown: Vec::new() };
+    walk.structure(schema.root, object).map_err(Mismatch::into_message)?;
     Ok(walk.unknown)
 }
 
-enum Step {
-    Field(&'static str),
-    Key(String),
-    Index(usize),
+/// Something of another type; filled in while the walk unwinds.
+struct Mismatch<'a> {
+    reason: Reason,
+    /// The struct whose field it is.
+    owner: Option<&'a str>,
+    /// Struct fields from the inside out. Go does not name map keys and indexes.
+    path: Vec<&'a str>,
 }
 
-struct Walk {
-    path: Vec<Step>,
+enum Reason {
+    /// Go's `UnmarshalTypeError`.
+    Type { found: String, wanted: String },
+    /// The message of a type's own decoder.
+    Other(String),
+}
+
+impl Mismatch<'_> {
+    fn into_message(self) -> String {
+        match self.reason {
+            Reason::Other(message) => message,
+            Reason::Type { found, wanted } => match self.owner {
+                None => format!("json: cannot unmarshal {found} into Go value of type {wanted}"),
+                Some(owner) => {
+                    let path: Vec<&str> = self.path.into_iter().rev().collect();
+                    let path = path.join(".");
+                    format!("json: cannot unmarshal {found} into Go struct field {owner}.{path} of type {wanted}")
+                }
+            },
+        }
+    }
+}
+
+struct Walk<'a> {
+    definitions: &'a Definitions,
+    /// Relative to the value under way, as duplicates are in [`crate::parse`].
     unknown: Vec<String>,
-    /// The struct whose field is looked at.
-    owner: &'static str,
 }
 
-impl Walk {
-    fn path(&self, last: Option<&str>) -> String {
-        let mut text = String::new();
-        for step in &self.path {
-            match step {
-                Step::Field(name) => dotted(&mut text, name),
-                Step::Key(name) => dotted(&mut text, name),
-                Step::Index(index) => text.push_str(&format!("[{index}]")),
-            }
-        }
-        if let Some(last) = last {
-            dotted(&mut text, last);
-        }
-        text
-    }
-
-    /// Go names the path of struct fields, without indexes.
-    fn go_path(&self) -> String {
-        let mut text = String::new();
-        for step in &self.path {
-            if let Step::Field(name) = step {
-                dotted(&mut text, name);
-            }
-        }
-        text
-    }
-
-    fn wrong(&self, value: &Value, wanted: &str) -> TypeError {
-        let found = match value {
-            Value::Null => "null",
-            Value::Bool(_) => "bool",
-            Value::Number(n) => return self.wrong_number(&n.to_string(), wanted),
-            Value::String(_) => "string",
-            Value::Array(_) => "array",
-            Value::Object(_) => "object",
-        };
-        let place = format!("{}.{}", self.owner, self.go_path());
-        TypeError { message: format!("json: cannot unmarshal {found} into Go struct field {place} of type {wanted}") }
-    }
-
-    fn wrong_number(&self, number: &str, wanted: &str) -> TypeError {
-        let place = format!("{}.{}", self.owner, self.go_path());
-        let found = if wanted.starts_with("int") { format!("number {number}") } else { "number".to_owned() };
-        TypeError { message: format!("json: cannot unmarshal {found} into Go struct field {place} of type {wanted}") }
-    }
-
-    fn structure(&mut self, definition: &'static Definition, value: &mut Value) -> Result<(), TypeError> {
-        if definition.scalar.is_some() {
-            return Ok(());
-        }
-        let Value::Object(map) = value else { return Err(self.wrong(value, &go_struct(definition))) };
-        let outer = std::mem::replace(&mut self.owner, definition.short_name());
+impl<'a> Walk<'a> {
+    fn structure(&mut self, definition: &'a Definition, value: &mut Value) -> Result<(), Mismatch<'a>> {
+        let Value::Object(map) = value else { return Err(mismatch(value, definition.go_name())) };
         let mut failure = None;
-        map.retain(|name, value| {
-            if failure.is_some() || value.is_null() {
-                return failure.is_some();
+        let mut stray = false;
+        for (name, value) in map.iter_mut() {
+            if value.is_null() {
+                stray = true;
+                continue;
             }
             let Some(field) = definition.field(name) else {
-                let path = self.path(Some(name));
-                self.unknown.push(path);
-                return false;
+                stray = true;
+                continue;
             };
-            self.path.push(Step::Field(field.name));
-            failure = self.value(&field.ty, value).err();
-            self.path.pop();
-            true
-        });
-        self.owner = outer;
-        failure.map_or(Ok(()), Err)
-    }
-
-    fn value(&mut self, ty: &'static Type, value: &mut Value) -> Result<(), TypeError> {
-        match ty {
-            Type::Any => Ok(()),
-            Type::String if value.is_string() => Ok(()),
-            Type::String => Err(self.wrong(value, "string")),
-            Type::Bytes if value.is_string() => Ok(()),
-            Type::Bytes => Err(self.wrong(value, "[]uint8")),
-            Type::Boolean if value.is_boolean() => Ok(()),
-            Type::Boolean => Err(self.wrong(value, "bool")),
-            Type::Int32 => self.integer(value, "int32", |n| i32::try_from(n).is_ok()),
-            Type::Int64 => self.integer(value, "int64", |_| true),
-            Type::Number if value.is_number() => Ok(()),
-            Type::Number => Err(self.wrong(value, "float64")),
-            Type::Time => self.time(value),
-            Type::Quantity => self.quantity(value),
-            Type::IntOrString if value.is_string() => Ok(()),
-            Type::IntOrString => self.integer(value, "int32", |n| i32::try_from(n).is_ok()),
-            Type::Struct(index) => self.structure(at(*index), value),
-            Type::List(inner) => self.list(inner, value),
-            Type::Map(inner) => self.map(inner, value),
-        }
-    }
-
-    fn integer(&mut self, value: &mut Value, wanted: &str, fits: impl Fn(i64) -> bool) -> Result<(), TypeError> {
-        if let Some(number) = value.as_i64() {
-            return if fits(number) { Ok(()) } else { Err(self.wrong(value, wanted)) };
-        }
-        // `1.0` is an integer to Kubernetes' decoder.
-        let whole = value.as_f64().filter(|f| f.fract() == 0.0 && f.abs() < 9e15);
-        #[expect(clippy::cast_possible_truncation, reason = "whole and below 2^53")]
-        match whole.map(|f| f as i64) {
-            Some(number) if fits(number) => {
-                *value = number.into();
-                Ok(())
+            let known = self.unknown.len();
+            if let Err(mut mismatch) = self.value(&field.ty, value) {
+                mismatch.owner.get_or_insert(definition.short_name());
+                mismatch.path.push(field.name());
+                failure = Some(mismatch);
+                break;
             }
-            _ => Err(self.wrong(value, wanted)),
+            self.locate(known, |path| join_field(name, path));
         }
-    }
-
-    fn time(&mut self, value: &mut Value) -> Result<(), TypeError> {
-        let Value::String(text) = value else { return Err(self.wrong(value, "v1.Time")) };
-        if text.is_empty() || api_kinds::time::parse(text).is_some() {
-            return Ok(());
+        if let Some(failure) = failure {
+            return Err(failure);
         }
-        let message =
-            format!("parsing time \"{text}\" as \"2006-01-02T15:04:05Z07:00\": cannot parse \"{text}\" as \"2006\"");
-        Err(TypeError { message })
-    }
-
-    fn quantity(&mut self, value: &mut Value) -> Result<(), TypeError> {
-        match value {
-            Value::Number(number) => {
-                *value = Value::String(number.to_string());
-                Ok(())
-            }
-            Value::String(text) if api_kinds::quantity::Quantity::parse(text).is_some() => Ok(()),
-            Value::String(_) => Err(TypeError {
-                message: "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
-                    .to_owned(),
-            }),
-            _ => Err(self.wrong(value, "resource.Quantity")),
-        }
-    }
-
-    fn list(&mut self, inner: &'static Type, value: &mut Value) -> Result<(), TypeError> {
-        let wanted = go_type(inner);
-        let Value::Array(items) = value else { return Err(self.wrong(value, &format!("[]{wanted}"))) };
-        for (index, item) in items.iter_mut().enumerate() {
-            self.path.push(Step::Index(index));
-            if item.is_null() {
-                *item = zero(inner);
-            }
-            self.value(inner, item)?;
-            self.path.pop();
+        if stray {
+            self.drop_strays(definition, map);
         }
         Ok(())
     }
 
-    fn map(&mut self, inner: &'static Type, value: &mut Value) -> Result<(), TypeError> {
-        let wanted = go_type(inner);
-        let Value::Object(map) = value else { return Err(self.wrong(value, &format!("map[string]{wanted}"))) };
+    /// Removes nulls and unknown fields; only the latter are worth a word.
+    fn drop_strays(&mut self, definition: &Definition, map: &mut Map<String, Value>) {
+        map.retain(|name, value| {
+            let known = definition.field(name).is_some();
+            if !known {
+                self.unknown.push(name.clone());
+            }
+            known && !value.is_null()
+        });
+    }
+
+    fn locate(&mut self, known: usize, place: impl Fn(&str) -> String) {
+        for path in &mut self.unknown[known..] {
+            *path = place(path);
+        }
+    }
+
+    fn value(&mut self, ty: &'a Type, value: &mut Value) -> Result<(), Mismatch<'a>> {
+        match (ty, &mut *value) {
+            (Type::Any, _)
+            | (Type::String | Type::IntOrString, Value::String(_))
+            | (Type::Boolean, Value::Bool(_))
+            | (Type::Number, Value::Number(_)) => Ok(()),
+            (Type::Int64, Value::Number(number)) if number.is_i64() => Ok(()),
+            (Type::Int32 | Type::IntOrString, Value::Number(number)) if fits_int32(number) => Ok(()),
+            (Type::Struct(index), _) => self.structure(self.definitions.at(*index), value),
+            (Type::List(inner), Value::Array(items)) => self.list(inner, items),
+            (Type::Map(inner), Value::Object(map)) => self.map(inner, map),
+            (Type::Time, Value::String(text)) => time(text, Precision::Seconds),
+            (Type::MicroTime, Value::String(text)) => time(text, Precision::Micros),
+            (Type::Quantity, Value::String(_) | Value::Number(_)) => quantity(value),
+            (Type::Bytes, Value::String(text)) => bytes(text),
+            (Type::Time | Type::MicroTime, _) => Err(mismatch(value, "string")),
+            (Type::IntOrString, _) => Err(mismatch(value, "int32")),
+            (Type::Quantity, _) => Err(other(crate::scalar::QUANTITY_MALFORMED)),
+            _ => Err(mismatch(value, &go_type(ty, self.definitions))),
+        }
+    }
+
+    fn list(&mut self, inner: &'a Type, items: &mut [Value]) -> Result<(), Mismatch<'a>> {
+        for (index, item) in items.iter_mut().enumerate() {
+            if item.is_null() {
+                *item = zero(inner);
+                continue;
+            }
+            let known = self.unknown.len();
+            self.value(inner, item)?;
+            self.locate(known, |path| join_index(index, path));
+        }
+        Ok(())
+    }
+
+    fn map(&mut self, inner: &'a Type, map: &mut Map<String, Value>) -> Result<(), Mismatch<'a>> {
         for (name, item) in map.iter_mut() {
             if item.is_null() {
                 *item = zero(inner);
+                continue;
             }
-            self.path.push(Step::Key(name.clone()));
+            let known = self.unknown.len();
             self.value(inner, item)?;
-            self.path.pop();
+            self.locate(known, |path| join_field(name, path));
         }
         Ok(())
     }
+}
+
+fn fits_int32(number: &serde_json::Number) -> bool {
+    number.as_i64().is_some_and(|number| i32::try_from(number).is_ok())
+}
+
+fn mismatch<'a>(value: &Value, wanted: &str) -> Mismatch<'a> {
+    let found = match value {
+        Value::Null => "null".to_owned(),
+        Value::Bool(_) => "bool".to_owned(),
+        // Only numbers that a number was wanted for are quoted.
+        Value::Number(number) if wanted.starts_with("int") || wanted.starts_with("float") => format!("number {number}"),
+        Value::Number(_) => "number".to_owned(),
+        Value::String(_) => "string".to_owned(),
+        Value::Array(_) => "array".to_owned(),
+        Value::Object(_) => "object".to_owned(),
+    };
+    Mismatch { reason: Reason::Type { found, wanted: wanted.to_owned() }, owner: None, path: Vec::new() }
+}
+
+fn other<'a>(message: impl Into<String>) -> Mismatch<'a> {
+    Mismatch { reason: Reason::Other(message.into()), owner: None, path: Vec::new() }
+}
+
+fn time<'a>(text: &mut String, precision: Precision) -> Result<(), Mismatch<'a>> {
+    if let Some(canonical) = canonical_time(text, precision).map_err(other)? {
+        *text = canonical;
+    }
+    Ok(())
+}
+
+fn quantity<'a>(value: &mut Value) -> Result<(), Mismatch<'a>> {
+    let canonical = match value {
+        Value::String(text) => canonical_quantity(text).map_err(other)?,
+        Value::Number(number) => {
+            let text = number.to_string();
+            Some(canonical_quantity(&text).map_err(other)?.unwrap_or(text))
+        }
+        _ => None,
+    };
+    if let Some(canonical) = canonical {
+        *value = Value::String(canonical);
+    }
+    Ok(())
+}
+
+fn bytes<'a>(text: &mut String) -> Result<(), Mismatch<'a>> {
+    if let Some(at) = invalid_at(text) {
+        return Err(other(format!("illegal base64 data at input byte {at}")));
+    }
+    if text.contains(['\r', '\n']) {
+        text.retain(|c| c != '\r' && c != '\n');
+    }
+    Ok(())
 }
 
 /// What Go's decoder makes of a null in a list or map.
 fn zero(ty: &Type) -> Value {
     match ty {
-        Type::String | Type::Bytes | Type::Time | Type::Quantity => Value::String(String::new()),
+        Type::String | Type::Bytes => Value::String(String::new()),
+        Type::Quantity => Value::String("0".to_owned()),
         Type::Boolean => Value::Bool(false),
         Type::Int32 | Type::Int64 | Type::Number | Type::IntOrString => 0.into(),
         Type::List(_) => Value::Array(Vec::new()),
-        Type::Map(_) | Type::Struct(_) => Value::Object(serde_json::Map::new()),
-        Type::Any => Value::Null,
+        Type::Map(_) | Type::Struct(_) => Value::Object(Map::new()),
+        Type::Any | Type::Time | Type::MicroTime => Value::Null,
     }
 }
 
-fn dotted(text: &mut String, part: &str) {
-    if !text.is_empty() {
-        text.push('.');
-    }
-    text.push_str(part);
-}
-
-/// `v1.Container` of `io.k8s.api.core.v1.Container`.
-fn go_struct(definition: &Definition) -> String {
-    let mut parts = definition.name.rsplit('.');
-    let (name, version) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-    format!("{version}.{name}")
-}
-
-fn go_type(ty: &Type) -> String {
+fn go_type(ty: &Type, definitions: &Definitions) -> String {
     match ty {
         Type::Any => "interface {}".to_owned(),
         Type::String => "string".to_owned(),
         Type::Bytes => "[]uint8".to_owned(),
         Type::Time => "v1.Time".to_owned(),
+        Type::MicroTime => "v1.MicroTime".to_owned(),
         Type::Boolean => "bool".to_owned(),
         Type::Int32 => "int32".to_owned(),
         Type::Int64 => "int64".to_owned(),
         Type::Number => "float64".to_owned(),
         Type::Quantity => "resource.Quantity".to_owned(),
         Type::IntOrString => "intstr.IntOrString".to_owned(),
-        Type::List(inner) => format!("[]{}", go_type(inner)),
-        Type::Map(inner) => format!("map[string]{}", go_type(inner)),
-        Type::Struct(index) => go_struct(at(*index)),
+        Type::List(inner) => format!("[]{}", go_type(inner, definitions)),
+        Type::Map(inner) => format!("map[string]{}", go_type(inner, definitions)),
+        Type::Struct(index) => definitions.at(*index).go_name().to_owned(),
     }
 }
 
@@ -254,55 +246,97 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::definitions::by_name;
 
-    fn deployment() -> &'static Definition {
-        by_name("io.k8s.api.apps.v1.Deployment").unwrap()
+    fn deployment() -> Schema<'static> {
+        Schema::named("io.k8s.api.apps.v1.Deployment").unwrap()
+    }
+
+    fn pod_with(container: Value) -> Value {
+        json!({"spec": {"template": {"spec": {"containers": [container]}}}})
     }
 
     #[test]
     fn unknown_fields_and_nulls_are_dropped() {
         let mut object = json!({
             "kind": "Deployment", "metadata": {"name": "a", "labels": null, "creationTimestamp": null},
-            "spec": {"foo": 1, "template": {"spec": {"containers": [{"name": "c", "imagee": "x"}]}}},
+            "spec": {"foo": 1, "template": {"spec": {"containers": [{"name": "c"}, {"name": "d", "imagee": "x"}]}}},
         });
-        let unknown = check(deployment(), &mut object).unwrap();
-        assert_eq!(unknown, ["spec.foo", "spec.template.spec.containers[0].imagee"]);
+        let unknown = shape(deployment(), &mut object).unwrap();
+        assert_eq!(unknown, ["spec.template.spec.containers[1].imagee", "spec.foo"]);
         assert_eq!(
             object,
-            json!({"kind": "Deployment", "metadata": {"name": "a"}, "spec": {"template": {"spec": {"containers": [{"name": "c"}]}}}})
+            json!({
+                "kind": "Deployment", "metadata": {"name": "a"},
+                "spec": {"template": {"spec": {"containers": [{"name": "c"}, {"name": "d"}]}}},
+            })
         );
     }
 
     #[test]
     fn another_type_is_refused_in_gos_words() {
         let check = |object: Value, expected: &str| {
-            let error = check(deployment(), &mut object.clone()).unwrap_err().to_string();
+            let error = shape(deployment(), &mut object.clone()).unwrap_err();
             assert_eq!(error, expected, "{object}");
         };
+        let field = |rest: &str| format!("json: cannot unmarshal {rest}");
         check(
             json!({"spec": {"replicas": "3"}}),
-            "json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32",
+            &field("string into Go struct field DeploymentSpec.spec.replicas of type int32"),
         );
         check(
             json!({"spec": {"replicas": 1.5}}),
-            "json: cannot unmarshal number 1.5 into Go struct field DeploymentSpec.spec.replicas of type int32",
+            &field("number 1.5 into Go struct field DeploymentSpec.spec.replicas of type int32"),
+        );
+        check(
+            json!({"spec": {"replicas": 3_000_000_000_i64}}),
+            &field("number 3000000000 into Go struct field DeploymentSpec.spec.replicas of type int32"),
         );
         check(
             json!({"metadata": {"labels": {"a": 1}}}),
-            "json: cannot unmarshal number into Go struct field ObjectMeta.metadata.labels of type string",
+            &field("number into Go struct field ObjectMeta.metadata.labels of type string"),
         );
+        check(json!({"metadata": []}), &field("array into Go struct field Deployment.metadata of type v1.ObjectMeta"));
         check(
             json!({"spec": {"template": {"spec": {"containers": {}}}}}),
-            "json: cannot unmarshal object into Go struct field PodSpec.spec.template.spec.containers of type []v1.Container",
+            &field("object into Go struct field PodSpec.spec.template.spec.containers of type []v1.Container"),
+        );
+        check(
+            json!({"spec": {"template": {"spec": {"imagePullSecrets": ["a"]}}}}),
+            &field(
+                "string into Go struct field PodSpec.spec.template.spec.imagePullSecrets of type v1.LocalObjectReference",
+            ),
+        );
+        check(
+            pod_with(json!({"env": [{"name": "a", "value": 3}]})),
+            &field("number into Go struct field EnvVar.spec.template.spec.containers.env.value of type string"),
+        );
+        check(
+            pod_with(json!({"livenessProbe": {"httpGet": {"port": {}}}})),
+            &field(
+                "object into Go struct field HTTPGetAction.spec.template.spec.containers.livenessProbe.httpGet.port of type int32",
+            ),
+        );
+        check(json!([]), "json: cannot unmarshal array into Go value of type v1.Deployment");
+        check(
+            pod_with(json!({"resources": {"limits": {"cpu": "lots"}}})),
+            "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'",
         );
     }
 
     #[test]
-    fn numbers_become_quantities_and_whole_floats_integers() {
-        let mut object = json!({"spec": {"replicas": 2.0, "template": {"spec": {"containers": [{"resources": {"limits": {"cpu": 1}}}]}}}});
-        check(deployment(), &mut object).unwrap();
-        assert_eq!(object["spec"]["replicas"], json!(2));
-        assert_eq!(object["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["cpu"], json!("1"));
+    fn quantities_times_and_bytes_become_canonical() {
+        let mut object = pod_with(json!({"name": "c", "resources": {"limits": {"cpu": 1, "memory": "1024Mi"}}}));
+        object["metadata"] = json!({"creationTimestamp": "2024-01-01T01:00:00+01:00"});
+        assert_eq!(shape(deployment(), &mut object).unwrap(), Vec::<String>::new());
+        assert_eq!(object["metadata"]["creationTimestamp"], "2024-01-01T00:00:00Z");
+        let container = &object["spec"]["template"]["spec"]["containers"][0];
+        assert_eq!(container["resources"]["limits"], json!({"cpu": "1", "memory": "1Gi"}));
+
+        let secret = Schema::named("io.k8s.api.core.v1.Secret").unwrap();
+        let mut object = json!({"data": {"a": "YWJj\nYWJj", "b": null}});
+        shape(secret, &mut object).unwrap();
+        assert_eq!(object, json!({"data": {"a": "YWJjYWJj", "b": ""}}));
+        let error = shape(secret, &mut json!({"data": {"a": "not base64"}})).unwrap_err();
+        assert_eq!(error, "illegal base64 data at input byte 3");
     }
 }

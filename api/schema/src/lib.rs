@@ -1,26 +1,26 @@
-//! Structural schemas of the API's types, and everything that works on them: checking and pruning, patches, field
-//! ownership for server-side apply, OpenAPI documents.
+//! Structural schemas of the API's types, and everything that works on them: decoding and pruning, patches, field ownership
+//! and server-side apply, OpenAPI documents.
 //!
-//! Pure. One engine serves built-in kinds (facts in `definitions.txt`) and, built from their own schemas, custom ones.
+//! Pure: no clocks, no I/O, a defined order everywhere. One engine serves built-in kinds (facts in
+//! `definitions/table.txt`, made by xtask) and whatever else brings a [`Schema`]: a set of [`Definitions`] can be built from
+//! the structural schemas of custom resources as well.
+//!
+//! A write passes through here in this order: [`decode`] (or a [`patch`] and [`check`]) → the kind's defaulting →
+//! [`apply::track_update`] → validation. A server-side apply replaces the first and the third by [`apply::apply`].
+//!
+//! Invariants:
+//! - What leaves [`decode`] or [`check`] has only fields of its schema, of the right types, without nulls.
+//! - A write that changes nothing leaves `managedFields` as they are, byte for byte.
+//! - Applying a configuration twice is applying it once.
 
-pub mod check;
+pub mod apply;
+mod check;
+mod decode;
 pub mod definitions;
-pub mod managed;
 pub mod openapi;
 pub mod parse;
 pub mod patch;
+mod scalar;
 
-pub use check::{TypeError, check};
-pub use definitions::{Definition, Field, Type};
-
-/// What to do about fields that the schema does not know, and about duplicates (`fieldValidation`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum FieldValidation {
-    /// Drop them silently.
-    Ignore,
-    /// Drop them and say so.
-    #[default]
-    Warn,
-    /// Refuse the request.
-    Strict,
-}
+pub use decode::{DecodeError, Decoded, FieldValidation, Format, check, decode};
+pub use definitions::{Definition, Definitions, Field, Schema, Type};

@@ -39,7 +39,7 @@ pub(super) async fn serve(
         if is_json_patch {
             api_schema::patch::json::apply(&mut wanted, &sent).map_err(|error| Status::unprocessable(error.to_string()))?;
         } else if is_patch {
-            merge::merge(&mut wanted, &sent);
+            merge::apply(&mut wanted, &sent).map_err(|error| Status::bad_request(error.to_string()))?;
         } else {
             wanted = sent.clone();
         }

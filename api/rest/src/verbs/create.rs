@@ -1,8 +1,8 @@
 //! POST: a new object.
 
 use api_kinds::{Causes, meta};
-use api_schema::definitions::{self, Definition};
-use api_schema::managed::{Request, Write, apply, track};
+use api_schema::Schema;
+use api_schema::apply::{MAIN_RESETS, Writer, apply, track_update};
 use axum::response::Response;
 use http::StatusCode;
 use raft_state::{Expect, Refusal};
@@ -77,10 +77,9 @@ async fn create(api: &Api, context: &Context, mut object: Value, ownership: Owne
     }
 }
 
-fn own_applied(definition: &'static Definition, object: &mut Value, config: &Value, manager: &str, api_version: &str, time: &str) {
-    let request = Request { manager, api_version, time, subresource: "", force: false };
+fn own_applied(schema: Schema<'static>, object: &mut Value, config: &Value, writer: &Writer<'_>) {
     // Without a live object there is nobody to conflict with.
-    if let Ok(owned) = apply(definition, None, config, request)
+    if let Ok(owned) = apply(schema, None, config, writer, false)
         && let Some(fields) = owned["metadata"].get("managedFields")
     {
         metadata(object).insert("managedFields".to_owned(), fields.clone());
@@ -110,7 +109,7 @@ async fn once(
     ownership: Ownership,
 ) -> Result<Written, Failure> {
     let kind = context.kind;
-    let time = api_kinds::time::rfc3339(api.now_us());
+    let now_us = api.now_us();
     let applied = (ownership == Ownership::Apply).then(|| object.clone());
     {
         let metadata = metadata(&mut object);
@@ -118,7 +117,7 @@ async fn once(
             metadata.shift_remove(field);
         }
         metadata.insert("uid".to_owned(), api.config.uid().into());
-        metadata.insert("creationTimestamp".to_owned(), time.clone().into());
+        metadata.insert("creationTimestamp".to_owned(), api_kinds::time::rfc3339(now_us).into());
     }
     (kind.strategy.prepare_create)(&mut object);
     (kind.strategy.default)(&mut object);
@@ -131,15 +130,14 @@ async fn once(
         return Err(Failure::Status(Status::invalid(kind, name, &causes)));
     }
     let claims = allocate::claim(api, context, &mut object, None).await.map_err(Failure::Status)?;
-    let definition = definitions::by_name(kind.schema).ok_or_else(|| Failure::Status(Status::internal("no schema")))?;
+    let schema = decode::schema(kind).map_err(Failure::Status)?;
     if kind.kind != "Event" && kind.kind != "Lease" {
         let api_version = kind.api_version();
+        let writer =
+            Writer { manager: &context.manager, api_version: &api_version, subresource: "", now_us, reset: MAIN_RESETS };
         match applied {
-            None => {
-                let write = Write { manager: &context.manager, api_version: &api_version, time: &time, subresource: "" };
-                track(definition, None, &mut object, write);
-            }
-            Some(config) => own_applied(definition, &mut object, &config, &context.manager, &api_version, &time),
+            None => track_update(schema, None, &mut object, &writer),
+            Some(config) => own_applied(schema, &mut object, &config, &writer),
         }
     }
     let encoded = encode(kind, &object).map_err(Failure::Status)?;

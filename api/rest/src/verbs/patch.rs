@@ -2,10 +2,9 @@
 
 use std::borrow::Cow;
 
-use api_schema::definitions::{self, Definition};
-use api_schema::managed::{Request, apply};
+use api_schema::apply::{ApplyError, Writer, apply, resets, typed};
 use api_schema::patch::{PatchError, json as json_patch, merge, strategic};
-use api_schema::{FieldValidation, parse};
+use api_schema::{FieldValidation, Schema, parse};
 use axum::response::Response;
 use http::StatusCode;
 use serde_json::Value;
@@ -56,18 +55,14 @@ pub(crate) async fn serve(
     Ok(json(code, form.one(context.kind, written.bytes, api.now_us())?, &written.warnings))
 }
 
-fn definition(context: &Context) -> Result<&'static Definition, Status> {
-    definitions::by_name(context.kind.schema).ok_or_else(|| Status::internal("no schema"))
-}
-
 /// Applies a patch to an object or one of its subresources.
 pub(crate) async fn run(api: &Api, context: &Context, name: &str, subresource: &str, patch: &Patch) -> Result<Written, Status> {
-    let definition = definition(context)?;
+    let schema = decode::schema(context.kind)?;
     let validation = context.validation;
     let dropped = parking_lot::Mutex::new(Vec::new());
     let make = |old: &Value| {
         let mut new = old.clone();
-        patch_value(definition, &mut new, patch)?;
+        patch_value(schema, &mut new, patch)?;
         // A patch names a revision only when it says so itself.
         let named = match patch {
             Patch::Merge(p) | Patch::Strategic(p) => p["metadata"].get("resourceVersion").is_some(),
@@ -92,20 +87,18 @@ fn as_invalid(status: Status, validation: FieldValidation) -> Status {
     Status::unprocessable(status.message)
 }
 
-fn patch_value(definition: &'static Definition, target: &mut Value, patch: &Patch) -> Result<(), Status> {
+fn patch_value(schema: Schema<'static>, target: &mut Value, patch: &Patch) -> Result<(), Status> {
     let refused = |error: PatchError| match error {
         PatchError::Malformed(message) => Status::bad_request(message),
+        PatchError::TooLarge { .. } => Status::new(413, "RequestEntityTooLarge", error.to_string()),
         PatchError::DoesNotApply(message) => {
             Status::unprocessable(format!("the server rejected our request due to an error in our request: {message}"))
         }
     };
     match patch {
         Patch::Json(patch) => json_patch::apply(target, patch).map_err(refused),
-        Patch::Merge(patch) => {
-            merge::merge(target, patch);
-            Ok(())
-        }
-        Patch::Strategic(patch) => strategic::apply(definition, target, patch).map_err(refused),
+        Patch::Merge(patch) => merge::apply(target, patch).map_err(refused),
+        Patch::Strategic(patch) => strategic::apply(schema, target, patch).map_err(refused),
     }
 }
 
@@ -120,24 +113,29 @@ async fn apply_patch(
     if query.field_manager.is_none() {
         return Err(Status::unprocessable("PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch"));
     }
-    let definition = definition(context)?;
+    let schema = decode::schema(context.kind)?;
     let parsed = decode::body(incoming)?;
-    let mut config = parsed.value;
+    let config = parsed.value;
     decode::check_kind(context.kind, &config)?;
-    if config["metadata"]["managedFields"].as_array().is_some_and(|all| !all.is_empty()) {
-        return Err(Status::bad_request("metadata.managedFields must be nil"));
-    }
-    let warnings = decode::shape(context.kind, &mut config, &parsed.duplicates, context.validation)?;
+    let warnings = duplicates(context, &parsed.duplicates)?;
+    let config = typed(schema, &config).map_err(|error| refused(context, name, &error))?;
     let given = config["metadata"]["name"].as_str().unwrap_or_default();
     if given != name {
         return Err(Status::bad_request(format!("the name of the object ({given}) does not match the name on the URL ({name})")));
     }
-    let (api_version, time) = (context.kind.api_version(), api_kinds::time::rfc3339(api.now_us()));
-    let request = Request { manager: &context.manager, api_version: &api_version, time: &time, subresource, force: query.force };
+    let api_version = context.kind.api_version();
+    let writer = Writer {
+        manager: &context.manager,
+        api_version: &api_version,
+        subresource,
+        now_us: api.now_us(),
+        reset: resets(subresource),
+    };
     let version = config["metadata"].get("resourceVersion").cloned();
     let wanted = only(&config, subresource);
     let make = |old: &Value| {
-        let mut new = apply(definition, Some(old), &wanted, request).map_err(|conflicts| Status::apply_conflicts(&conflicts))?;
+        let mut new =
+            apply(schema, Some(old), &wanted, &writer, query.force).map_err(|error| refused(context, name, &error))?;
         if let Some(metadata) = new["metadata"].as_object_mut() {
             metadata.shift_remove("resourceVersion");
             if let Some(version) = &version {
@@ -157,6 +155,31 @@ async fn apply_patch(
     };
     written.warnings.extend(warnings);
     Ok(written)
+}
+
+/// Fields that a configuration has twice: refused or reported, as asked.
+fn duplicates(context: &Context, paths: &[String]) -> Result<Vec<String>, Status> {
+    let findings: Vec<String> = paths.iter().map(|path| format!("duplicate field {path:?}")).collect();
+    match context.validation {
+        FieldValidation::Strict if !findings.is_empty() => {
+            Err(Status::bad_request(format!("error strict decoding YAML: {}", findings.join(", "))))
+        }
+        FieldValidation::Ignore => Ok(Vec::new()),
+        _ => Ok(findings),
+    }
+}
+
+fn refused(context: &Context, name: &str, error: &ApplyError) -> Status {
+    match error {
+        ApplyError::Conflicts(conflicts) => Status::apply_conflicts(conflicts, error.to_string()),
+        ApplyError::ManagedFieldsPresent => Status::bad_request(error.to_string()),
+        ApplyError::Untyped(_) => Status::internal(format!(
+            "failed to create typed patch object ({}/{name}; {}, Kind={}): {error}",
+            context.namespace,
+            context.kind.api_version(),
+            context.kind.kind
+        )),
+    }
 }
 
 /// What of a configuration counts: the main resource has no say about status, the status subresource about nothing else.

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use api_kinds::{Causes, meta};
-use api_schema::definitions;
-use api_schema::managed::{Write, track};
+use api_schema::apply::{Writer, resets, track_update};
 use axum::response::Response;
 use http::StatusCode;
 use raft_state::port::ReadLevel;
@@ -134,10 +133,15 @@ async fn once(api: &Api, context: &Context, name: &str, entry: &Arc<Entry>, chan
         _ => allocate::Claims::default(),
     };
     if !change.tracked && kind.kind != "Event" && kind.kind != "Lease" {
-        let definition = definitions::by_name(kind.schema).ok_or_else(|| Failure::Status(Status::internal("no schema")))?;
-        let (api_version, time) = (kind.api_version(), api_kinds::time::rfc3339(api.now_us()));
-        let write = Write { manager: &context.manager, api_version: &api_version, time: &time, subresource: change.subresource };
-        track(definition, Some(&old), &mut new, write);
+        let api_version = kind.api_version();
+        let writer = Writer {
+            manager: &context.manager,
+            api_version: &api_version,
+            subresource: change.subresource,
+            now_us: api.now_us(),
+            reset: resets(change.subresource),
+        };
+        track_update(decode::schema(kind).map_err(Failure::Status)?, Some(&old), &mut new, &writer);
     }
     let encoded = encode(kind, &new).map_err(Failure::Status)?;
     let unchanged = entry.same_as(&encoded.json);

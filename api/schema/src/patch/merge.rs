@@ -2,8 +2,21 @@
 
 use serde_json::{Map, Value};
 
-/// Merges a patch into a value.
-pub fn merge(target: &mut Value, patch: &Value) {
+use super::PatchError;
+
+/// Applies a patch to an object.
+///
+/// # Errors
+/// `Malformed` when the patch is no object: it would replace the whole object.
+pub fn apply(target: &mut Value, patch: &Value) -> Result<(), PatchError> {
+    if !patch.is_object() {
+        return Err(PatchError::Malformed("Invalid JSON Patch".to_owned()));
+    }
+    merge(target, patch);
+    Ok(())
+}
+
+fn merge(target: &mut Value, patch: &Value) {
     let Value::Object(changes) = patch else {
         *target = patch.clone();
         return;
@@ -44,5 +57,13 @@ mod tests {
         check(json!({"a": "foo"}), json!("bar"), json!("bar"));
         check(json!([1, 2]), json!({"a": "b", "c": null}), json!({"a": "b"}));
         check(json!({}), json!({"a": {"bb": {"ccc": null}}}), json!({"a": {"bb": {}}}));
+    }
+
+    #[test]
+    fn an_object_is_never_replaced_by_something_else() {
+        assert!(apply(&mut json!({"a": 1}), &json!([1])).is_err());
+        let mut target = json!({"a": 1});
+        apply(&mut target, &json!({"a": null, "b": [1]})).unwrap();
+        assert_eq!(target, json!({"b": [1]}));
     }
 }

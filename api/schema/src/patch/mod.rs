@@ -1,7 +1,9 @@
-//! The three kinds of patches that are not apply: JSON patch, JSON merge patch, strategic merge patch.
+//! The patches that are not apply: JSON patch, JSON merge patch, strategic merge patch. What comes out may hold unknown
+//! fields and nulls: [`crate::check`] it.
 
 pub mod json;
 pub mod merge;
+mod order;
 pub mod strategic;
 
 /// Why a patch cannot be applied.
@@ -10,7 +12,16 @@ pub enum PatchError {
     /// The patch itself is malformed: 400.
     #[error("{0}")]
     Malformed(String),
-    /// The patch does not fit the object: 422.
+    /// The patch has too many operations: 413.
+    #[error("The allowed maximum operations in a JSON patch is {max}, got {found}")]
+    TooLarge {
+        /// The limit.
+        max: usize,
+        /// What the patch has.
+        found: usize,
+    },
+    /// The patch does not fit the object: 422. Of JSON patches Kubernetes tells clients only that
+    /// `the server rejected our request due to an error in our request`; this is the reason.
     #[error("{0}")]
     DoesNotApply(String),
 }

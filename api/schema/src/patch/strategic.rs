@@ -6,215 +6,301 @@
 use serde_json::{Map, Value};
 
 use super::PatchError;
-use crate::definitions::{Definition, Field, Type, at};
+use super::order::{normalize, same};
+use crate::Schema;
+use crate::definitions::{Definition, Definitions, Field, Type};
 
 const DIRECTIVE: &str = "$patch";
 const RETAIN_KEYS: &str = "$retainKeys";
 const DELETE_FROM: &str = "$deleteFromPrimitiveList/";
 const ORDER: &str = "$setElementOrder/";
 
-/// Applies a patch to an object of a type.
+/// Applies a patch to an object of a type. On an error the target is undefined: patch a copy.
 ///
 /// # Errors
-/// When a directive is malformed or an item of a merged list lacks its merge key.
-pub fn apply(definition: &'static Definition, target: &mut Value, patch: &Value) -> Result<(), PatchError> {
-    let Value::Object(changes) = patch else {
-        return Err(PatchError::Malformed("a strategic merge patch is an object".to_owned()));
+/// `Malformed` when a directive makes no sense, `DoesNotApply` when an item of a merged list lacks its merge key.
+pub fn apply(schema: Schema<'_>, target: &mut Value, patch: &Value) -> Result<(), PatchError> {
+    let (Value::Object(fields), Value::Object(changes)) = (target, patch) else {
+        let found = go_kind(patch);
+        return Err(PatchError::Malformed(format!(
+            "json: cannot unmarshal {found} into Go value of type map[string]interface {{}}"
+        )));
     };
-    if !target.is_object() {
-        *target = Value::Object(Map::new());
-    }
-    let Value::Object(fields) = target else { return Ok(()) };
-    structure(Some(definition), fields, changes, false)
+    Merge { definitions: schema.definitions() }.map(Some(schema.root), fields, changes.clone())
 }
 
-/// Merges into a struct or a map. `retain` says whether `$retainKeys` is heeded.
-fn structure(
-    definition: Option<&'static Definition>,
-    target: &mut Map<String, Value>,
-    patch: &Map<String, Value>,
-    retain: bool,
-) -> Result<(), PatchError> {
-    match patch.get(DIRECTIVE).map(|d| d.as_str().unwrap_or_default()) {
-        Some("replace") => {
-            *target = plain_map(patch);
-            return Ok(());
-        }
-        Some("delete") => {
-            target.clear();
-            return Ok(());
-        }
-        Some("merge") | None => {}
-        Some(other) => return Err(PatchError::Malformed(format!("Unknown patch type: {other}"))),
+/// What Go's decoder calls a JSON value.
+pub(super) fn go_kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
     }
-    if let Some(keep) = patch.get(RETAIN_KEYS).filter(|_| retain) {
-        let keep: Vec<&str> = keep.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        target.retain(|name, _| keep.contains(&name.as_str()));
-    }
-    for (name, change) in patch {
-        if name == DIRECTIVE || name == RETAIN_KEYS || name.starts_with(ORDER) {
-            continue;
-        }
-        if let Some(list) = name.strip_prefix(DELETE_FROM) {
-            delete_primitives(target.get_mut(list), change);
-            continue;
-        }
-        if change.is_null() {
-            target.shift_remove(name);
-            continue;
-        }
-        let field = definition.and_then(|d| d.field(name));
-        member(field, target, name, change, patch.get(&format!("{ORDER}{name}")))?;
-    }
-    // An order without items of its own still orders what is there.
-    for (name, order) in patch {
-        let Some(list) = name.strip_prefix(ORDER).filter(|list| !patch.contains_key(*list)) else { continue };
-        let key = definition.and_then(|d| d.field(list)).and_then(|f| f.merge_key);
-        if let Some(Value::Array(items)) = target.get_mut(list) {
-            sort(items, order, key);
-        }
-    }
-    Ok(())
 }
 
-fn member(
-    field: Option<&'static Field>,
-    target: &mut Map<String, Value>,
-    name: &str,
-    change: &Value,
-    order: Option<&Value>,
-) -> Result<(), PatchError> {
-    match change {
-        Value::Object(changes) => {
-            let inner = match field.map(|f| &f.ty) {
-                Some(Type::Struct(index)) => Some(at(*index)),
-                _ => None,
-            };
-            let retain = field.is_some_and(|f| f.retain_keys);
-            let existing = target.entry(name.to_owned()).or_insert_with(|| Value::Object(Map::new()));
-            if !existing.is_object() {
-                *existing = Value::Object(Map::new());
-            }
-            let Value::Object(fields) = existing else { return Ok(()) };
-            structure(inner, fields, changes, retain)?;
-            if changes.get(DIRECTIVE).is_some_and(|d| d == "delete") {
-                target.shift_remove(name);
-            }
-            Ok(())
-        }
-        Value::Array(changes) => match field.filter(|f| f.merge) {
-            Some(field) => {
-                let existing = target.entry(name.to_owned()).or_insert_with(|| Value::Array(Vec::new()));
-                if !existing.is_array() {
-                    *existing = Value::Array(Vec::new());
+struct Merge<'a> {
+    definitions: &'a Definitions,
+}
+
+impl<'a> Merge<'a> {
+    /// Merges into a struct, or into a map when there is no definition.
+    fn map(
+        &self,
+        definition: Option<&'a Definition>,
+        target: &mut Map<String, Value>,
+        mut patch: Map<String, Value>,
+    ) -> Result<(), PatchError> {
+        if let Some(directive) = patch.shift_remove(DIRECTIVE) {
+            match directive.as_str() {
+                Some("replace") => {
+                    *target = plain_map(patch);
+                    return Ok(());
                 }
-                let Value::Array(items) = existing else { return Ok(()) };
-                list(field, items, changes, order)
+                Some("delete") => {
+                    target.clear();
+                    return Ok(());
+                }
+                Some("merge") => {}
+                _ => return Err(unknown_directive(&directive, &Value::Object(patch))),
             }
-            None => {
-                target.insert(name.to_owned(), plain(change));
+        }
+        retain_keys(target, &mut patch)?;
+        self.orders(definition, target, &mut patch)?;
+        for (name, change) in patch {
+            if let Some(list) = name.strip_prefix(DELETE_FROM) {
+                delete_primitives(target.get_mut(list), &change)?;
+            } else if change.is_null() {
+                target.shift_remove(&name);
+            } else {
+                self.member(definition, target, name, change)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Merges the lists that come with an order, and puts them into it.
+    fn orders(
+        &self,
+        definition: Option<&'a Definition>,
+        target: &mut Map<String, Value>,
+        patch: &mut Map<String, Value>,
+    ) -> Result<(), PatchError> {
+        let directives: Vec<String> = patch.keys().filter(|name| name.starts_with(ORDER)).cloned().collect();
+        for directive in directives {
+            let Some(Value::Array(order)) = patch.shift_remove(&directive) else {
+                return Err(PatchError::Malformed("invalid patch format of setElementOrder list".to_owned()));
+            };
+            let name = &directive[ORDER.len()..];
+            let field = definition.and_then(|d| d.field(name)).ok_or_else(|| {
+                let owner = definition.map_or("map", Definition::short_name);
+                PatchError::Malformed(format!("unable to find api field in struct {owner} for the json field {name:?}"))
+            })?;
+            let changes = match patch.shift_remove(name) {
+                Some(Value::Array(changes)) => Some(changes),
+                None => None,
+                Some(Value::Null) => {
+                    target.shift_remove(name);
+                    continue;
+                }
+                Some(other) => return Err(not_a_list(&other)),
+            };
+            let key = field.merge_key.as_deref();
+            if let Some(changes) = &changes {
+                follows_order(changes, &order, key)?;
+            }
+            let before = match target.get(name) {
+                Some(Value::Array(items)) => items.clone(),
+                _ => Vec::new(),
+            };
+            let merged = match changes {
+                None if before.is_empty() => continue,
+                None => before.clone(),
+                Some(changes) if before.is_empty() => plain_items(changes),
+                Some(changes) if field.merge => self.list(field, before.clone(), changes)?,
+                Some(changes) => plain_items(changes),
+            };
+            target.insert(name.to_owned(), Value::Array(normalize(merged, &order, &before, key)));
+        }
+        Ok(())
+    }
+
+    fn member(
+        &self,
+        definition: Option<&'a Definition>,
+        target: &mut Map<String, Value>,
+        name: String,
+        change: Value,
+    ) -> Result<(), PatchError> {
+        let field = definition.and_then(|d| d.field(&name));
+        match (target.get_mut(&name), change) {
+            (Some(Value::Object(existing)), Value::Object(changes)) if !field.is_some_and(|f| f.replace) => {
+                let below = field.and_then(|field| self.structure(&field.ty));
+                self.map(below, existing, changes)
+            }
+            (Some(Value::Array(existing)), Value::Array(changes)) => {
+                if let Some(field) = field.filter(|field| field.merge) {
+                    *existing = self.list(field, std::mem::take(existing), changes)?;
+                } else {
+                    *existing = plain_items(changes);
+                }
                 Ok(())
             }
-        },
-        _ => {
-            target.insert(name.to_owned(), change.clone());
-            Ok(())
+            (Some(existing), change) => {
+                *existing = plain(change);
+                Ok(())
+            }
+            (None, Value::Object(changes)) if changes.get(DIRECTIVE).is_some_and(|d| d == "delete") => Ok(()),
+            (None, change) => {
+                target.insert(name, plain(change));
+                Ok(())
+            }
         }
+    }
+
+    fn structure(&self, ty: &'a Type) -> Option<&'a Definition> {
+        match ty {
+            Type::Struct(index) => Some(self.definitions.at(*index)),
+            _ => None,
+        }
+    }
+
+    /// Merges a list that the schema says to merge.
+    fn list(&self, field: &'a Field, before: Vec<Value>, changes: Vec<Value>) -> Result<Vec<Value>, PatchError> {
+        let Some(key) = field.merge_key.as_deref() else {
+            return Ok(merge_primitives(before, changes));
+        };
+        let inner = match &field.ty {
+            Type::List(inner) => self.structure(inner),
+            _ => None,
+        };
+        let mut items = before.clone();
+        let mut replace = false;
+        let mut named = Vec::with_capacity(changes.len());
+        for change in changes {
+            let Value::Object(mut fields) = change else { return Err(not_a_map(&change)) };
+            match fields.shift_remove(DIRECTIVE) {
+                None => named.push(fields),
+                Some(directive) => match directive.as_str() {
+                    Some("replace") => replace = true,
+                    Some("delete") => {
+                        let gone = keyed(Value::Object(fields), key)?;
+                        items.retain(|item| !same(item, &gone, Some(key)));
+                    }
+                    Some("merge") => named.push(fields),
+                    _ => return Err(unknown_directive(&directive, &Value::Object(fields))),
+                },
+            }
+        }
+        if replace {
+            return Ok(named.into_iter().map(|fields| Value::Object(plain_map(fields))).collect());
+        }
+        let mut order = Vec::with_capacity(named.len());
+        for fields in named {
+            let change = keyed(Value::Object(fields), key)?;
+            order.push(Value::Object([(key.to_owned(), change[key].clone())].into_iter().collect()));
+            match (items.iter_mut().find(|item| same(item, &change, Some(key))), change) {
+                (Some(Value::Object(existing)), Value::Object(fields)) => self.map(inner, existing, fields)?,
+                (_, change) => items.push(plain(change)),
+            }
+        }
+        Ok(normalize(items, &order, &before, Some(key)))
     }
 }
 
-fn list(
-    field: &'static Field,
-    items: &mut Vec<Value>,
-    changes: &[Value],
-    order: Option<&Value>,
-) -> Result<(), PatchError> {
-    let Some(key) = field.merge_key else {
-        for change in changes {
-            if !items.contains(change) {
-                items.push(change.clone());
-            }
-        }
-        if let Some(order) = order {
-            sort(items, order, None);
-        }
-        return Ok(());
-    };
-    if changes.iter().any(|c| c[DIRECTIVE] == "replace") {
-        *items = changes.iter().filter(|c| c.get(DIRECTIVE).is_none()).map(plain).collect();
-        return Ok(());
+/// Keeps only the fields that the patch wants retained (members of a union, mostly).
+fn retain_keys(target: &mut Map<String, Value>, patch: &mut Map<String, Value>) -> Result<(), PatchError> {
+    let Some(keys) = patch.shift_remove(RETAIN_KEYS) else { return Ok(()) };
+    let malformed = || PatchError::Malformed("invalid patch format of retainKeys".to_owned());
+    let keys = keys.as_array().ok_or_else(malformed)?;
+    let retained = |name: &str| keys.iter().any(|key| key == name);
+    let stray = patch.iter().any(|(name, change)| {
+        !change.is_null() && !name.starts_with(DELETE_FROM) && !name.starts_with(ORDER) && !retained(name)
+    });
+    if stray {
+        return Err(malformed());
     }
-    let inner = match &field.ty {
-        Type::List(inner) => match **inner {
-            Type::Struct(index) => Some(at(index)),
-            _ => None,
-        },
-        _ => None,
+    target.retain(|name, _| retained(name));
+    Ok(())
+}
+
+fn delete_primitives(list: Option<&mut Value>, gone: &Value) -> Result<(), PatchError> {
+    let Value::Array(gone) = gone else {
+        return Err(PatchError::Malformed("invalid patch format of primitive list".to_owned()));
     };
-    for change in changes {
-        let Value::Object(fields) = change else {
-            return Err(PatchError::Malformed(format!("an item of {} is no object", field.name)));
-        };
-        let Some(id) = fields.get(key) else {
-            return Err(PatchError::Malformed(format!("map: {change} does not contain declared merge key: {key}")));
-        };
-        let place = items.iter().position(|item| item.get(key) == Some(id));
-        if fields.get(DIRECTIVE).is_some_and(|d| d == "delete") {
-            if let Some(place) = place {
-                items.remove(place);
-            }
-            continue;
-        }
-        match place {
-            Some(place) => {
-                if let Value::Object(existing) = &mut items[place] {
-                    structure(inner, existing, fields, field.retain_keys)?;
-                }
-            }
-            None => items.push(plain(change)),
-        }
-    }
-    if let Some(order) = order {
-        sort(items, order, Some(key));
+    if let Some(Value::Array(items)) = list {
+        items.retain(|item| !gone.contains(item));
     }
     Ok(())
 }
 
-fn delete_primitives(list: Option<&mut Value>, gone: &Value) {
-    if let (Some(Value::Array(items)), Value::Array(gone)) = (list, gone) {
-        items.retain(|item| !gone.contains(item));
+fn merge_primitives(before: Vec<Value>, changes: Vec<Value>) -> Vec<Value> {
+    let mut merged: Vec<Value> = Vec::with_capacity(before.len() + changes.len());
+    for item in before.iter().chain(&changes) {
+        if !merged.contains(item) {
+            merged.push(item.clone());
+        }
     }
+    normalize(merged, &changes, &before, None)
 }
 
-/// Puts items into the order that the client sees; those that it does not know stay behind the one they followed.
-fn sort(items: &mut Vec<Value>, order: &Value, key: Option<&str>) {
-    let Value::Array(order) = order else { return };
-    let id = |item: &Value| key.map_or_else(|| item.clone(), |key| item[key].clone());
-    let rank = |item: &Value| order.iter().position(|o| id(o) == id(item));
-    let mut ranked: Vec<(usize, Value)> = Vec::with_capacity(items.len());
-    let mut last = 0;
-    for item in items.drain(..) {
-        // A stranger takes the rank of its predecessor, so that the stable sort keeps it there.
-        last = rank(&item).unwrap_or(last);
-        ranked.push((last, item));
+/// The items of a patch must stand in the order that it asks for, and be in it.
+fn follows_order(changes: &[Value], order: &[Value], key: Option<&str>) -> Result<(), PatchError> {
+    let mut rest = order.iter();
+    for change in changes.iter().filter(|change| change.get(DIRECTIVE).is_none()) {
+        if !rest.any(|wanted| same(wanted, change, key)) {
+            return Err(PatchError::Malformed(format!(
+                "The order in patch list:\n{}\n doesn't match $setElementOrder list:\n{}\n",
+                Value::Array(changes.to_vec()),
+                Value::Array(order.to_vec())
+            )));
+        }
     }
-    ranked.sort_by_key(|(rank, _)| *rank);
-    items.extend(ranked.into_iter().map(|(_, item)| item));
+    Ok(())
 }
 
-/// A value without directives: what is created must not contain them.
-fn plain(value: &Value) -> Value {
+fn keyed(change: Value, key: &str) -> Result<Value, PatchError> {
+    if change.get(key).is_some() {
+        return Ok(change);
+    }
+    Err(PatchError::DoesNotApply(format!("map: {change} does not contain declared merge key: {key}")))
+}
+
+fn unknown_directive(directive: &Value, patch: &Value) -> PatchError {
+    let directive = directive.as_str().map_or_else(|| directive.to_string(), str::to_owned);
+    PatchError::Malformed(format!("unknown patch type: {directive} in map: {patch}"))
+}
+
+fn not_a_list(value: &Value) -> PatchError {
+    PatchError::Malformed(format!("expected a list, but received a {}", go_kind(value)))
+}
+
+fn not_a_map(value: &Value) -> PatchError {
+    PatchError::Malformed(format!("expected a map, but received a {}", go_kind(value)))
+}
+
+/// What a patch creates: without directives and without nulls.
+fn plain(value: Value) -> Value {
     match value {
         Value::Object(map) => Value::Object(plain_map(map)),
-        Value::Array(items) => Value::Array(items.iter().filter(|i| i[DIRECTIVE] != "delete").map(plain).collect()),
-        other => other.clone(),
+        Value::Array(items) => Value::Array(plain_items(items)),
+        other => other,
     }
 }
 
-fn plain_map(map: &Map<String, Value>) -> Map<String, Value> {
-    map.iter()
-        .filter(|(name, value)| !name.starts_with('$') && !value.is_null())
-        .map(|(name, value)| (name.clone(), plain(value)))
+fn plain_items(items: Vec<Value>) -> Vec<Value> {
+    items.into_iter().filter(|item| item.get(DIRECTIVE).is_none()).map(plain).collect()
+}
+
+fn plain_map(map: Map<String, Value>) -> Map<String, Value> {
+    let is_directive = |name: &str| {
+        name == DIRECTIVE || name == RETAIN_KEYS || name.starts_with(DELETE_FROM) || name.starts_with(ORDER)
+    };
+    map.into_iter()
+        .filter(|(name, value)| !is_directive(name) && !value.is_null())
+        .map(|(name, value)| (name, plain(value)))
         .collect()
 }
 
@@ -223,22 +309,44 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::definitions::by_name;
+
+    fn patched(original: Value, patch: Value) -> Result<Value, PatchError> {
+        let mut target = json!({"spec": original});
+        apply(Schema::named("io.k8s.api.core.v1.Pod").unwrap(), &mut target, &json!({"spec": patch}))?;
+        Ok(target["spec"].take())
+    }
 
     #[track_caller]
     fn check(original: Value, patch: Value, expected: Value) {
-        let mut target = json!({"spec": original});
-        apply(by_name("io.k8s.api.core.v1.Pod").unwrap(), &mut target, &json!({"spec": patch})).unwrap();
-        assert_eq!(target["spec"], expected);
+        assert_eq!(patched(original, patch), Ok(expected));
+    }
+
+    #[track_caller]
+    fn refused(original: Value, patch: Value, expected: &str) {
+        assert_eq!(patched(original, patch).unwrap_err().to_string(), expected);
     }
 
     #[test]
     fn lists_with_a_merge_key_are_merged_by_it() {
         check(
             json!({"containers": [{"name": "a", "image": "1"}, {"name": "b"}]}),
-            json!({"containers": [{"name": "a", "image": "2"}, {"name": "c"}]}),
-            json!({"containers": [{"name": "a", "image": "2"}, {"name": "b"}, {"name": "c"}]}),
+            json!({"containers": [{"name": "a", "image": "2"}]}),
+            json!({"containers": [{"name": "a", "image": "2"}, {"name": "b"}]}),
         );
+        check(
+            json!({"containers": [{"name": "a"}]}),
+            json!({"containers": [{"name": "c", "tty": null}]}),
+            json!({"containers": [{"name": "c"}, {"name": "a"}]}),
+        );
+        check(
+            json!({"containers": [{"name": "a", "env": [{"name": "X", "value": "1"}, {"name": "Y", "value": "2"}]}]}),
+            json!({"containers": [{"name": "a", "env": [{"name": "X", "$patch": "delete"}, {"name": "Y", "value": "3"}]}]}),
+            json!({"containers": [{"name": "a", "env": [{"name": "Y", "value": "3"}]}]}),
+        );
+    }
+
+    #[test]
+    fn directives_delete_and_replace() {
         check(
             json!({"containers": [{"name": "a"}, {"name": "b"}]}),
             json!({"containers": [{"name": "a", "$patch": "delete"}]}),
@@ -249,6 +357,22 @@ mod tests {
             json!({"containers": [{"$patch": "replace"}, {"name": "z"}]}),
             json!({"containers": [{"name": "z"}]}),
         );
+        check(
+            json!({"securityContext": {"runAsUser": 1}}),
+            json!({"securityContext": {"$patch": "replace", "runAsGroup": 2}}),
+            json!({"securityContext": {"runAsGroup": 2}}),
+        );
+        check(
+            json!({"securityContext": {"runAsUser": 1}}),
+            json!({"securityContext": {"$patch": "delete"}}),
+            json!({"securityContext": {}}),
+        );
+        check(json!({}), json!({"securityContext": {"$patch": "delete"}}), json!({}));
+        check(
+            json!({}),
+            json!({"containers": [{"name": "a", "$patch": "delete"}, {"name": "b"}]}),
+            json!({"containers": [{"name": "b"}]}),
+        );
     }
 
     #[test]
@@ -256,7 +380,22 @@ mod tests {
         check(
             json!({"containers": [{"name": "a"}, {"name": "x"}, {"name": "b"}]}),
             json!({"$setElementOrder/containers": [{"name": "b"}, {"name": "a"}], "containers": [{"name": "b", "image": "2"}]}),
-            json!({"containers": [{"name": "b", "image": "2"}, {"name": "a"}, {"name": "x"}]}),
+            json!({"containers": [{"name": "x"}, {"name": "b", "image": "2"}, {"name": "a"}]}),
+        );
+        check(
+            json!({"containers": [{"name": "a"}, {"name": "b"}]}),
+            json!({"$setElementOrder/containers": [{"name": "b"}, {"name": "a"}]}),
+            json!({"containers": [{"name": "b"}, {"name": "a"}]}),
+        );
+        check(
+            json!({}),
+            json!({"$setElementOrder/containers": [{"name": "b"}, {"name": "a"}], "containers": [{"name": "b"}, {"name": "a"}]}),
+            json!({"containers": [{"name": "b"}, {"name": "a"}]}),
+        );
+        check(
+            json!({"containers": [{"name": "a"}, {"name": "b"}]}),
+            json!({"$setElementOrder/containers": [{"name": "b"}], "containers": [{"name": "a", "$patch": "delete"}]}),
+            json!({"containers": [{"name": "b"}]}),
         );
     }
 
@@ -267,6 +406,11 @@ mod tests {
             json!({"volumes": [{"name": "v", "$retainKeys": ["name", "hostPath"], "hostPath": {"path": "/a"}}]}),
             json!({"volumes": [{"name": "v", "hostPath": {"path": "/a"}}]}),
         );
+        let deployment = Schema::named("io.k8s.api.apps.v1.Deployment").unwrap();
+        let mut target = json!({"spec": {"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1}}}});
+        let patch = json!({"spec": {"strategy": {"$retainKeys": ["type"], "type": "Recreate"}}});
+        apply(deployment, &mut target, &patch).unwrap();
+        assert_eq!(target, json!({"spec": {"strategy": {"type": "Recreate"}}}));
     }
 
     #[test]
@@ -282,16 +426,48 @@ mod tests {
             json!({"containers": [{"name": "a", "args": ["3"]}]}),
         );
         check(
-            json!({"securityContext": {"runAsUser": 1}}),
-            json!({"securityContext": {"$patch": "replace", "runAsGroup": 2}}),
-            json!({"securityContext": {"runAsGroup": 2}}),
+            json!({"tolerations": [{"key": "a"}]}),
+            json!({"tolerations": [{"key": "b"}]}),
+            json!({"tolerations": [{"key": "b"}]}),
         );
     }
 
     #[test]
-    fn an_item_without_its_key_is_refused() {
-        let mut target = json!({});
-        let patch = json!({"spec": {"containers": [{"image": "x"}]}});
-        assert!(apply(by_name("io.k8s.api.core.v1.Pod").unwrap(), &mut target, &patch).is_err());
+    fn lists_of_primitives_merge_where_the_schema_says_so() {
+        let pod = Schema::named("io.k8s.api.core.v1.Pod").unwrap();
+        let check = |patch: Value, expected: Value| {
+            let mut target = json!({"metadata": {"finalizers": ["a", "b", "c"]}});
+            apply(pod, &mut target, &json!({"metadata": patch})).unwrap();
+            assert_eq!(target["metadata"], expected);
+        };
+        check(json!({"finalizers": ["c", "d"]}), json!({"finalizers": ["a", "b", "c", "d"]}));
+        check(json!({"$deleteFromPrimitiveList/finalizers": ["b"]}), json!({"finalizers": ["a", "c"]}));
+        check(
+            json!({"$deleteFromPrimitiveList/finalizers": ["a"], "$setElementOrder/finalizers": ["c", "b", "e"], "finalizers": ["e"]}),
+            json!({"finalizers": ["c", "b", "e"]}),
+        );
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        refused(
+            json!({"containers": [{"name": "a"}]}),
+            json!({"containers": [{"image": "x"}]}),
+            "map: {\"image\":\"x\"} does not contain declared merge key: name",
+        );
+        refused(json!({}), json!({"$patch": "burn"}), "unknown patch type: burn in map: {}");
+        refused(json!({}), json!({"$retainKeys": ["a"], "hostname": "h"}), "invalid patch format of retainKeys");
+        refused(
+            json!({}),
+            json!({"$setElementOrder/nothing": []}),
+            "unable to find api field in struct PodSpec for the json field \"nothing\"",
+        );
+        refused(json!({}), json!({"$setElementOrder/containers": {}}), "invalid patch format of setElementOrder list");
+        refused(json!({}), json!({"$deleteFromPrimitiveList/x": 1}), "invalid patch format of primitive list");
+        assert!(patched(
+            json!({}),
+            json!({"$setElementOrder/containers": [{"name": "a"}, {"name": "b"}], "containers": [{"name": "b"}, {"name": "a"}]})
+        )
+        .is_err());
     }
 }
