@@ -128,7 +128,8 @@ impl Node {
         }
     }
 
-    async fn hand_over(&self) {
+    /// Hands leadership over if this member has it, and waits until the successor is seen (at most [`Timing::handover`]).
+    pub async fn hand_over(&self) {
         let metrics = self.raft.metrics();
         let mut standing = self.standing.clone();
         let deadline = tokio::time::Instant::now() + self.timing.handover;

@@ -85,7 +85,7 @@ pub async fn run(options: Options, mut stop: watch::Receiver<bool>) -> Result<()
                     tokio::time::sleep(PROBE_INTERVAL).await;
                 }
             },
-            _ = stop.wait_for(|stop| *stop) => return Ok(()),
+            () = crate::stop::told(&mut stop) => return Ok(()),
         }
     }
 }

@@ -10,8 +10,31 @@ use anyhow::{Context, Result, bail};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use raft_state::Payload;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use ring::rand::{SecureRandom, SystemRandom};
+
+impl raft_state::Keyring for Keyring {
+    fn open(&self, key: &[u8], key_id: u32, nonce: &[u8; 12], ciphertext: &[u8]) -> Option<Bytes> {
+        let (_, _, opener) = self.keys.iter().find(|(id, ..)| *id == key_id)?;
+        let mut buffer = ciphertext.to_vec();
+        let plain = opener.open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(key), &mut buffer).ok()?;
+        let length = plain.len();
+        buffer.truncate(length);
+        Some(buffer.into())
+    }
+
+    fn seal(&self, key: &[u8], json: &[u8], splice_at: u32) -> Payload {
+        let (key_id, _, sealer) = self.keys.last().expect("a keyring is never empty");
+        let mut nonce = [0; 12];
+        self.random.fill(&mut nonce).expect("the system's randomness does not fail once it has begun");
+        let mut buffer = json.to_vec();
+        sealer
+            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(key), &mut buffer)
+            .expect("an object is far below the cipher's limit");
+        Payload::Sealed { key_id: *key_id, nonce, ciphertext: buffer.into(), splice_at }
+    }
+}
 
 const KEY_BYTES: usize = 32;
 
@@ -68,5 +91,23 @@ impl Keyring {
         }
         let lines: String = self.keys.iter().map(|(id, key, _)| format!("{id} {}\n", STANDARD.encode(key))).collect();
         crate::pki::write_private(path, lines.as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use raft_state::Keyring as _;
+
+    use super::*;
+
+    #[test]
+    fn what_is_sealed_opens_under_its_own_key_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let keyring = Keyring::open_or_generate(&folder.path().join("keys")).unwrap();
+        let again = Keyring::open(&folder.path().join("keys")).unwrap();
+        let Payload::Sealed { key_id, nonce, ciphertext, .. } = keyring.seal(b"/a", b"secret", 0) else { panic!() };
+        assert_eq!(again.open(b"/a", key_id, &nonce, &ciphertext).as_deref(), Some(&b"secret"[..]));
+        assert_eq!(again.open(b"/b", key_id, &nonce, &ciphertext), None);
+        assert_eq!(again.open(b"/a", key_id + 1, &nonce, &ciphertext), None);
     }
 }

@@ -43,7 +43,7 @@ pub async fn run(listener: TcpListener, tls: Arc<ServerConfig>, router: Router, 
                     continue;
                 }
             },
-            _ = stop.wait_for(|stop| *stop) => break,
+            () = crate::stop::told(&mut stop) => break,
         };
         let watcher = connections.watcher();
         let (acceptor, router) = (acceptor.clone(), router.clone());

@@ -111,10 +111,7 @@ pub async fn start(options: Options, stop: watch::Receiver<bool>) -> Result<()> 
     make_folder(&options.node.data_dir)?;
     let node = Node::start(options.node).await.context("starting the store")?;
     let store: Arc<dyn Store> = node.clone();
-    let api = Api::new(
-        store.clone(),
-        api_rest::Config { keyring: options.keyring.clone(), ca_pem: options.ca_pem.clone(), ..api_rest::Config::default() },
-    );
+    let api = Api::new(store.clone(), api_rest::Config::new(options.keyring.clone(), options.ca_pem.clone()));
     let router = standing::router(store.clone()).merge(api.clone().router());
     let tls = tls::api_server(&options.ca_pem, &options.api_pair)?;
     tracing::info!(address = %options.api_listener.local_addr()?, "serving the API");

@@ -20,3 +20,10 @@ pub fn on_signal() -> anyhow::Result<watch::Receiver<bool>> {
     });
     Ok(stop)
 }
+
+/// Waits until told to stop; a channel whose sender is gone never tells.
+pub async fn told(stop: &mut watch::Receiver<bool>) {
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}

@@ -42,6 +42,6 @@ pub(crate) async fn serve(api: &Api, context: &Context, query: &Query, incoming:
     let kind = context.kind;
     let head = json!({"kind": kind.list_kind(), "apiVersion": kind.api_version(), "metadata": {"resourceVersion": page.revision.to_string()}});
     let mut body = head;
-    body["items"] = page.entries.iter().filter_map(|e| serde_json::from_slice(&e.value).ok()).collect();
+    body["items"] = page.entries.iter().filter_map(|e| serde_json::from_slice::<serde_json::Value>(&e.value).ok()).collect();
     Ok(respond(StatusCode::OK, body.to_string(), &[]))
 }

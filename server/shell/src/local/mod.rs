@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-pub use layout::{Layout, Shape};
+pub use layout::Layout;
 use process::Process;
 
 /// How long a process may take to stop after SIGTERM before it is killed. Longer than a handover of leadership takes.

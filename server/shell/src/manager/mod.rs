@@ -1,0 +1,69 @@
+//! The leader's work: controllers and scheduler, fenced by an epoch.
+//!
+//! A term of office begins when this member leads with a quorum behind it: it commits an epoch, builds its view from a
+//! snapshot that holds it, and stamps every command with it. It ends when leadership does; what is still on its way then is
+//! void by its epoch.
+
+mod execute;
+mod scheduling;
+mod term;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use api_rest::Api;
+use raft_state::port::Store;
+use raft_state::{Command, Epoch, Outcome};
+use tokio::sync::watch;
+
+/// The epoch must be open within this, or leadership is looked at anew.
+const EPOCH_LIMIT: Duration = Duration::from_secs(5);
+
+/// What the manager works with.
+#[derive(Clone)]
+pub struct Options {
+    /// The store of this member.
+    pub store: Arc<dyn Store>,
+    /// The API of this member.
+    pub api: Arc<Api>,
+    /// Names this process in epochs.
+    pub boot_id: u64,
+    /// The cluster's authority, PEM.
+    pub ca_pem: String,
+}
+
+/// Serves terms until `stop` turns true.
+pub async fn run(options: Options, mut stop: watch::Receiver<bool>) {
+    let mut standing = options.store.standing();
+    loop {
+        tokio::select! {
+            led = standing.wait_for(|standing| standing.leads) => if led.is_err() { return },
+            () = crate::stop::told(&mut stop) => return,
+        }
+        let Some(epoch) = open_epoch(&options).await else { continue };
+        tracing::info!(epoch, "the manager is in office");
+        let mut standing = options.store.standing();
+        tokio::select! {
+            reason = term::serve(&options, epoch) => tracing::info!(epoch, reason, "the term ended"),
+            _ = standing.wait_for(|standing| !standing.leads) => tracing::info!(epoch, "leadership ended, and the term with it"),
+            () = crate::stop::told(&mut stop) => return,
+        }
+    }
+}
+
+async fn open_epoch(options: &Options) -> Option<Epoch> {
+    let command = Command::OpenEpoch { holder: options.boot_id };
+    match options.store.propose(vec![command], Instant::now() + EPOCH_LIMIT).await {
+        Ok(outcomes) => match outcomes.first() {
+            Some(Outcome::EpochOpened { epoch, .. }) => Some(*epoch),
+            other => {
+                tracing::warn!(?other, "an epoch did not open");
+                None
+            }
+        },
+        Err(error) => {
+            tracing::warn!(%error, "an epoch did not open");
+            None
+        }
+    }
+}

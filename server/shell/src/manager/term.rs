@@ -1,0 +1,98 @@
+//! One term of office: one loop that takes events in, lets the pure parts decide, and has their plans carried out beside it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use api_rest::bootstrap;
+use raft_state::Epoch;
+use server_control::runner::Done;
+use server_control::scheduler::Scheduler;
+use server_control::{Key, Runner, View};
+use tokio::sync::mpsc;
+
+use super::Options;
+use super::execute::{self, Executor};
+use super::scheduling::{self, Placed};
+use crate::clock::now_us;
+
+/// Events taken from the cursor at a time.
+const BATCH: usize = 1024;
+/// Plans in flight at once.
+const PLANS_MAX: usize = 64;
+/// Between two looks for claims that no Service stands on.
+const REPAIR_EVERY: Duration = Duration::from_secs(180);
+
+/// What carrying something out came to.
+pub(super) enum Report {
+    /// A controller's plan.
+    Plan(usize, Key, Done),
+    /// Bindings.
+    Placed(Vec<Placed>),
+    /// The epoch is no longer the newest, or an outcome is unknown: the term is over.
+    Void(&'static str),
+}
+
+/// Serves until something ends the term, and says what.
+pub(super) async fn serve(options: &Options, epoch: Epoch) -> &'static str {
+    let executor = Arc::new(Executor::new(options.api.clone(), epoch));
+    let members = options.store.standing().borrow().members.clone();
+    if let Err(status) = bootstrap::ensure(&options.api, &executor.caller("trireme-manager"), &members).await {
+        tracing::warn!(message = status.message, "what every cluster has could not be made");
+        return "bootstrap failed";
+    }
+    let snapshot = options.store.snapshot();
+    if snapshot.epoch() != epoch {
+        return "a newer manager is in office";
+    }
+    let Ok(mut cursor) = options.store.watch(b"/registry/", snapshot.revision()) else {
+        return "the snapshot was compacted";
+    };
+    let mut runner = Runner::new(View::new(&snapshot, options.ca_pem.clone()));
+    let mut scheduler = Scheduler::new(&snapshot, epoch);
+    drop(snapshot);
+    let (reports, mut inbox) = mpsc::unbounded_channel();
+    let mut plans = 0;
+    let mut placing = 0;
+    let mut repair = tokio::time::interval(REPAIR_EVERY);
+    loop {
+        while plans < PLANS_MAX {
+            let Some(work) = runner.next(now_us()) else { break };
+            plans += 1;
+            tokio::spawn(execute::carry_out(executor.clone(), work, reports.clone()));
+        }
+        placing += scheduling::place(&mut scheduler, &executor, &reports, placing);
+        let wake_us = [runner.next_timer_us(), scheduler.next_wake()].into_iter().flatten().min();
+        let sleep = wake_us.map_or(Duration::from_secs(60), |at| Duration::from_micros(u64::try_from(at - now_us()).unwrap_or(0)));
+        tokio::select! {
+            batch = cursor.next(BATCH) => {
+                let Ok(batch) = batch else { return "the watch ended" };
+                for event in &batch.events {
+                    runner.on_event(event);
+                    scheduler.on_event(event);
+                }
+                runner.advance(batch.progress);
+            }
+            Some(report) = inbox.recv() => {
+                let mut next = Some(report);
+                while let Some(report) = next {
+                    match report {
+                        Report::Plan(row, key, done) => {
+                            plans -= 1;
+                            runner.done(row, key, done, now_us());
+                        }
+                        Report::Placed(placed) => {
+                            placing -= placed.len();
+                            for one in placed {
+                                scheduler.bound(&one.uid, one.bound, now_us());
+                            }
+                        }
+                        Report::Void(reason) => return reason,
+                    }
+                    next = inbox.try_recv().ok();
+                }
+            }
+            _ = repair.tick() => drop(tokio::spawn(execute::repair_claims(options.clone(), executor.clone()))),
+            () = tokio::time::sleep(sleep.max(Duration::from_millis(1))) => {}
+        }
+    }
+}
