@@ -63,6 +63,12 @@ fn kept_whole(kind: &'static Kind) -> bool {
     kept.iter().any(|k| std::ptr::eq(*k, kind))
 }
 
+/// Kinds of which more than the metadata is read.
+fn read_whole(kind: &'static Kind) -> bool {
+    let read: [&Kind; 3] = [&pod::POD, &api_kinds::apps::replica_set::REPLICA_SET, &api_kinds::apps::deployment::DEPLOYMENT];
+    kept_whole(kind) || read.iter().any(|k| std::ptr::eq(*k, kind))
+}
+
 /// The id of a kind.
 ///
 /// # Panics
@@ -134,8 +140,16 @@ impl View {
 
     fn put(&mut self, place: Ref, bytes: &[u8], revision: Revision) {
         self.remove(&place);
-        let Ok(object) = serde_json::from_slice::<Value>(bytes) else { return };
         let kind = place.0.kind();
+        if !read_whole(kind) {
+            // ConfigMaps, Secrets and the like may be many: what they hold is no concern of controllers.
+            if let Some(meta) = Meta::read_bytes(bytes, revision).map(Arc::new) {
+                self.index(&place, &meta);
+                self.metas.insert(place, meta);
+            }
+            return;
+        }
+        let Ok(object) = serde_json::from_slice::<Value>(bytes) else { return };
         let key = place.1.clone();
         let meta = Arc::new(Meta::read(&object, revision));
         self.index(&place, &meta);

@@ -48,10 +48,25 @@ pub struct Meta {
     pub created_us: i64,
 }
 
+/// Only the metadata of an object, as a value: what is read of kinds of which nothing else counts.
+#[derive(serde::Deserialize)]
+struct Head {
+    metadata: Value,
+}
+
 impl Meta {
+    /// Reads the metadata out of an object's bytes, passing over the rest.
+    pub fn read_bytes(bytes: &[u8], revision: Revision) -> Option<Self> {
+        let head: Head = serde_json::from_slice(bytes).ok()?;
+        Some(Self::of(&head.metadata, revision))
+    }
+
     /// Reads the metadata of an object.
     pub fn read(object: &Value, revision: Revision) -> Self {
-        let metadata = &object["metadata"];
+        Self::of(&object["metadata"], revision)
+    }
+
+    fn of(metadata: &Value, revision: Revision) -> Self {
         let text = |value: &Value, field: &str| value[field].as_str().unwrap_or_default().to_owned();
         let strings = |field: &str| -> Vec<String> {
             metadata[field].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
