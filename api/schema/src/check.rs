@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::Schema;
 use crate::definitions::{Definition, Definitions, Type};
+use crate::go::kind_of;
 use crate::parse::{join_field, join_index};
 use crate::scalar::{Precision, canonical_quantity, canonical_time, invalid_at};
 
@@ -63,14 +64,15 @@ impl<'a> Walk<'a> {
         let mut failure = None;
         let mut stray = false;
         for (name, value) in map.iter_mut() {
+            let Some(field) = definition.field(name) else {
+                stray = true;
+                self.unknown.push(name.clone());
+                continue;
+            };
             if value.is_null() {
                 stray = true;
                 continue;
             }
-            let Some(field) = definition.field(name) else {
-                stray = true;
-                continue;
-            };
             let known = self.unknown.len();
             if let Err(mut mismatch) = self.value(&field.ty, value) {
                 mismatch.owner.get_or_insert(definition.short_name());
@@ -84,20 +86,9 @@ impl<'a> Walk<'a> {
             return Err(failure);
         }
         if stray {
-            self.drop_strays(definition, map);
+            map.retain(|name, value| !value.is_null() && definition.field(name).is_some());
         }
         Ok(())
-    }
-
-    /// Removes nulls and unknown fields; only the latter are worth a word.
-    fn drop_strays(&mut self, definition: &Definition, map: &mut Map<String, Value>) {
-        map.retain(|name, value| {
-            let known = definition.field(name).is_some();
-            if !known {
-                self.unknown.push(name.clone());
-            }
-            known && !value.is_null()
-        });
     }
 
     fn locate(&mut self, known: usize, place: impl Fn(&str) -> String) {
@@ -161,14 +152,9 @@ fn fits_int32(number: &serde_json::Number) -> bool {
 
 fn mismatch<'a>(value: &Value, wanted: &str) -> Mismatch<'a> {
     let found = match value {
-        Value::Null => "null".to_owned(),
-        Value::Bool(_) => "bool".to_owned(),
         // Only numbers that a number was wanted for are quoted.
         Value::Number(number) if wanted.starts_with("int") || wanted.starts_with("float") => format!("number {number}"),
-        Value::Number(_) => "number".to_owned(),
-        Value::String(_) => "string".to_owned(),
-        Value::Array(_) => "array".to_owned(),
-        Value::Object(_) => "object".to_owned(),
+        _ => kind_of(value).to_owned(),
     };
     Mismatch { reason: Reason::Type { found, wanted: wanted.to_owned() }, owner: None, path: Vec::new() }
 }
@@ -262,7 +248,7 @@ mod tests {
             "spec": {"foo": 1, "template": {"spec": {"containers": [{"name": "c"}, {"name": "d", "imagee": "x"}]}}},
         });
         let unknown = shape(deployment(), &mut object).unwrap();
-        assert_eq!(unknown, ["spec.template.spec.containers[1].imagee", "spec.foo"]);
+        assert_eq!(unknown, ["spec.foo", "spec.template.spec.containers[1].imagee"]);
         assert_eq!(
             object,
             json!({

@@ -122,16 +122,52 @@ fn scalar(name: &str) -> Option<&'static str> {
 }
 
 /// Whether Go holds a struct in place, so that an empty object has it. Matters to the ownership of fields: nobody comes to
-/// own such a field itself by filling it. Not in the published schemas; from the Go types of the kinds that have owners.
+/// own such a field itself by filling it. Not in the source; these are the fields with `default: {}` in the documents that a
+/// kube-apiserver 1.37.2 serves under `/openapi/v3`.
 fn held_in_place(owner: &str, field: &str) -> bool {
     match field {
-        "metadata" | "spec" | "status" | "strategy" | "updateStrategy" | "jobTemplate" | "daemonEndpoints"
-        | "kubeletEndpoint" | "nodeInfo" | "loadBalancer" | "involvedObject" | "deprecatedSource" | "regarding"
-        | "roleRef" | "scaleTargetRef" | "state" | "lastState" => true,
+        "metadata"
+        | "spec"
+        | "strategy"
+        | "updateStrategy"
+        | "jobTemplate"
+        | "daemonEndpoints"
+        | "kubeletEndpoint"
+        | "nodeInfo"
+        | "loadBalancer"
+        | "involvedObject"
+        | "deprecatedSource"
+        | "regarding"
+        | "roleRef"
+        | "scaleTargetRef"
+        | "state"
+        | "lastState"
+        | "userInfo"
+        | "target"
+        | "current"
+        | "metric"
+        | "describedObject"
+        | "preferredVersion"
+        | "names"
+        | "acceptedNames"
+        | "taint"
+        | "pool"
+        | "limitResponse"
+        | "preference"
+        | "podAffinityTerm"
+        | "backend"
+        | "priorityLevelConfiguration" => true,
+        "status" => owner != "CustomResourceSubresources",
         "template" => owner != "ReplicationControllerSpec",
-        "source" => owner == "Event" || owner == "VolumeAttachmentSpec",
+        "source" => matches!(owner, "Event" | "VolumeAttachmentSpec"),
         "resources" => matches!(owner, "Container" | "EphemeralContainer" | "PersistentVolumeClaimSpec"),
         "conditions" => owner == "Endpoint",
+        "user" => owner == "TokenReviewStatus",
+        "devices" => matches!(owner, "AllocationResult" | "ResourceClaimSpec"),
+        "clientConfig" => matches!(owner, "MutatingWebhook" | "ValidatingWebhook"),
+        "port" => owner == "IngressServiceBackend",
+        "podSelector" => owner == "NetworkPolicySpec",
+        "resource" => owner == "StorageVersionMigrationSpec",
         _ => false,
     }
 }
@@ -156,7 +192,9 @@ fn kind(facts: &Value) -> String {
         ("integer", _) => "i".to_owned(),
         ("number", _) => "n".to_owned(),
         ("array", _) => format!("[{}]", kind(&facts["items"])),
-        ("object", _) if facts["additionalProperties"].is_object() => format!("{{{}}}", kind(&facts["additionalProperties"])),
+        ("object", _) if facts["additionalProperties"].is_object() => {
+            format!("{{{}}}", kind(&facts["additionalProperties"]))
+        }
         _ => "*".to_owned(),
     }
 }

@@ -2,7 +2,7 @@
 
 use api_kinds::{Causes, meta};
 use api_schema::Schema;
-use api_schema::apply::{MAIN_RESETS, Writer, apply, track_update};
+use api_schema::apply::{Writer, apply, resets, track_update};
 use axum::response::Response;
 use http::StatusCode;
 use raft_state::{Expect, Refusal};
@@ -134,7 +134,7 @@ async fn once(
     if kind.kind != "Event" && kind.kind != "Lease" {
         let api_version = kind.api_version();
         let writer =
-            Writer { manager: &context.manager, api_version: &api_version, subresource: "", now_us, reset: MAIN_RESETS };
+            Writer { manager: &context.manager, api_version: &api_version, subresource: "", now_us, reset: resets(kind.kind, "") };
         match applied {
             None => track_update(schema, None, &mut object, &writer),
             Some(config) => own_applied(schema, &mut object, &config, &writer),

@@ -90,6 +90,7 @@ fn as_invalid(status: Status, validation: FieldValidation) -> Status {
 fn patch_value(schema: Schema<'static>, target: &mut Value, patch: &Patch) -> Result<(), Status> {
     let refused = |error: PatchError| match error {
         PatchError::Malformed(message) => Status::bad_request(message),
+        PatchError::Failed(message) => Status::internal(message),
         PatchError::TooLarge { .. } => Status::new(413, "RequestEntityTooLarge", error.to_string()),
         PatchError::DoesNotApply(message) => {
             Status::unprocessable(format!("the server rejected our request due to an error in our request: {message}"))
@@ -118,7 +119,7 @@ async fn apply_patch(
     let config = parsed.value;
     decode::check_kind(context.kind, &config)?;
     let warnings = duplicates(context, &parsed.duplicates)?;
-    let config = typed(schema, &config).map_err(|error| refused(context, name, &error))?;
+    let config = typed(schema, &config).map_err(|error| refused(&config, &error))?;
     let given = config["metadata"]["name"].as_str().unwrap_or_default();
     if given != name {
         return Err(Status::bad_request(format!("the name of the object ({given}) does not match the name on the URL ({name})")));
@@ -129,13 +130,13 @@ async fn apply_patch(
         api_version: &api_version,
         subresource,
         now_us: api.now_us(),
-        reset: resets(subresource),
+        reset: resets(context.kind.kind, subresource),
     };
     let version = config["metadata"].get("resourceVersion").cloned();
     let wanted = only(&config, subresource);
     let make = |old: &Value| {
         let mut new =
-            apply(schema, Some(old), &wanted, &writer, query.force).map_err(|error| refused(context, name, &error))?;
+            apply(schema, Some(old), &wanted, &writer, query.force).map_err(|error| refused(&wanted, &error))?;
         if let Some(metadata) = new["metadata"].as_object_mut() {
             metadata.shift_remove("resourceVersion");
             if let Some(version) = &version {
@@ -169,16 +170,11 @@ fn duplicates(context: &Context, paths: &[String]) -> Result<Vec<String>, Status
     }
 }
 
-fn refused(context: &Context, name: &str, error: &ApplyError) -> Status {
+fn refused(config: &Value, error: &ApplyError) -> Status {
     match error {
         ApplyError::Conflicts(conflicts) => Status::apply_conflicts(conflicts, error.to_string()),
         ApplyError::ManagedFieldsPresent => Status::bad_request(error.to_string()),
-        ApplyError::Untyped(_) => Status::internal(format!(
-            "failed to create typed patch object ({}/{name}; {}, Kind={}): {error}",
-            context.namespace,
-            context.kind.api_version(),
-            context.kind.kind
-        )),
+        ApplyError::Untyped(_) | ApplyError::Inconvertible(_) => Status::internal(error.of_object(config)),
     }
 }
 

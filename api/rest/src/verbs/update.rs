@@ -139,7 +139,7 @@ async fn once(api: &Api, context: &Context, name: &str, entry: &Arc<Entry>, chan
             api_version: &api_version,
             subresource: change.subresource,
             now_us: api.now_us(),
-            reset: resets(change.subresource),
+            reset: resets(kind.kind, change.subresource),
         };
         track_update(decode::schema(kind).map_err(Failure::Status)?, Some(&old), &mut new, &writer);
     }

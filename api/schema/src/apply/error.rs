@@ -1,5 +1,7 @@
 //! Why an apply is refused.
 
+use serde_json::Value;
+
 use super::managers::{Entry, Operation};
 
 /// A field that another manager owns with another value.
@@ -35,13 +37,32 @@ pub enum ApplyError {
     /// Fields of other managers would change: 409, reason `Conflict`, one cause a field.
     #[error("{}", conflict_message(.0))]
     Conflicts(Vec<Conflict>),
-    /// The configuration does not fit the schema: 500 in Kubernetes, with
-    /// `failed to create typed patch object (<namespace>/<name>; <apiVersion>, Kind=<kind>): ` in front.
+    /// The configuration does not fit the schema: 500 in Kubernetes; see [`ApplyError::of_object`].
     #[error("{0}")]
     Untyped(String),
+    /// The configuration fits the schema but cannot be read: 500 in Kubernetes; see [`ApplyError::of_object`].
+    #[error("{0}")]
+    Inconvertible(String),
     /// The configuration has `metadata.managedFields`: 400.
     #[error("metadata.managedFields must be nil")]
     ManagedFieldsPresent,
+}
+
+impl ApplyError {
+    /// The message of the Status; `object` is the configuration.
+    pub fn of_object(&self, object: &Value) -> String {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let gvk = format!("{}, Kind={}", text(&object["apiVersion"]), text(&object["kind"]));
+        let metadata = &object["metadata"];
+        let place = format!("{}/{}; {gvk}", text(&metadata["namespace"]), text(&metadata["name"]));
+        match self {
+            Self::Untyped(finding) => format!("failed to create typed patch object ({place}): {finding}"),
+            Self::Inconvertible(finding) => format!(
+                "failed to convert new object ({place}) to proper version: unable to convert unstructured object to {gvk}: {finding}"
+            ),
+            _ => self.to_string(),
+        }
+    }
 }
 
 fn conflict_message(conflicts: &[Conflict]) -> String {

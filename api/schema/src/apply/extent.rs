@@ -14,7 +14,6 @@ pub(super) fn is_unowned_metadata(name: &str) -> bool {
         name,
         "name"
             | "namespace"
-            | "generateName"
             | "uid"
             | "resourceVersion"
             | "generation"

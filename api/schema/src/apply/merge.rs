@@ -91,59 +91,6 @@ fn merge_lists(
     merged
 }
 
-/// An item that a configuration has twice, as Kubernetes names it: `.spec.containers: duplicate entries for key [name="a"]`.
-pub(super) fn duplicate(schema: Schema<'_>, config: &Value) -> Option<String> {
-    duplicate_in(schema.definitions(), &Grain::Struct(schema.index()), config, &mut String::new())
-}
-
-fn duplicate_in(definitions: &Definitions, grain: &Grain, config: &Value, path: &mut String) -> Option<String> {
-    let length = path.len();
-    match (grain, config) {
-        (Grain::Struct(_) | Grain::Map(_), Value::Object(map)) => {
-            for (name, value) in map {
-                let below = match grain {
-                    Grain::Map(inner) => inner,
-                    Grain::Struct(index) => match definitions.at(*index).field(name) {
-                        Some(field) => &field.grain,
-                        None => continue,
-                    },
-                    _ => continue,
-                };
-                path.push('.');
-                path.push_str(name);
-                if let Some(found) = duplicate_in(definitions, below, value, path) {
-                    return Some(found);
-                }
-                path.truncate(length);
-            }
-        }
-        (Grain::Set | Grain::Keyed { .. }, Value::Array(items)) => {
-            let mut labels: Vec<String> = items.iter().map(|item| item_label(grain, item)).collect();
-            if let Grain::Keyed { item: index, .. } = grain {
-                for (item, label) in items.iter().zip(&labels) {
-                    path.push_str(&label::shown(label));
-                    if let Some(found) = duplicate_in(definitions, definitions.grain(*index), item, path) {
-                        return Some(found);
-                    }
-                    path.truncate(length);
-                }
-            }
-            labels.sort_unstable();
-            let twice = labels.windows(2).find(|pair| pair[0] == pair[1])?;
-            return Some(format!("{path}: duplicate entries for key {}", label::shown(&twice[0])));
-        }
-        _ => {}
-    }
-    None
-}
-
-fn item_label(grain: &Grain, item: &Value) -> String {
-    match grain {
-        Grain::Keyed { keys, .. } => label::of_item(keys, item),
-        _ => label::of_value(item),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -186,24 +133,6 @@ mod tests {
             json!({"containers": [{"name": "a", "image": "1", "tty": true}]}),
             json!({"containers": [{"name": "a", "image": "2"}]}),
             json!({"containers": [{"name": "a", "image": "2", "tty": true}]}),
-        );
-    }
-
-    #[test]
-    fn items_named_twice_are_found() {
-        let check = |config: Value, expected: Option<&str>| assert_eq!(duplicate(pod(), &config).as_deref(), expected);
-        check(json!({"spec": {"containers": [{"name": "a"}, {"name": "b"}]}}), None);
-        check(
-            json!({"spec": {"containers": [{"name": "a"}, {"name": "a"}]}}),
-            Some(".spec.containers: duplicate entries for key [name=\"a\"]"),
-        );
-        check(
-            json!({"spec": {"containers": [{"name": "a", "ports": [{"containerPort": 1}, {"containerPort": 1, "protocol": "TCP"}]}]}}),
-            Some(".spec.containers[name=\"a\"].ports: duplicate entries for key [containerPort=1,protocol=\"TCP\"]"),
-        );
-        check(
-            json!({"metadata": {"finalizers": ["a", "a"]}}),
-            Some(".metadata.finalizers: duplicate entries for key [=\"a\"]"),
         );
     }
 }

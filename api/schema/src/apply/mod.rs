@@ -14,6 +14,7 @@ mod merge;
 mod prune;
 mod server_side;
 mod track;
+mod typing;
 
 pub use error::{ApplyError, Conflict};
 pub use field_set::FieldSet;
@@ -32,20 +33,25 @@ pub struct Writer<'a> {
     /// Microseconds since the epoch.
     pub now_us: i64,
     /// Paths that this way of writing resets, so that nobody comes to own them by it: `["status"]` for main resources,
-    /// `["spec"]` for `/status` (`GetResetFields`).
+    /// `["spec"]` for `/status`. See [`resets`].
     pub reset: &'a [&'a [&'a str]],
 }
 
 /// What writes to a main resource reset, where it has a status.
-pub const MAIN_RESETS: &[&[&str]] = &[&["status"]];
-
-/// What writes to `/status` reset.
-pub const STATUS_RESETS: &[&[&str]] =
+const MAIN_RESETS: &[&[&str]] = &[&["status"]];
+const STATUS_RESETS: &[&[&str]] = &[&["spec"]];
+const DEPLOYMENT_STATUS_RESETS: &[&[&str]] = &[&["spec"], &["metadata", "labels"]];
+const POD_STATUS_RESETS: &[&[&str]] =
     &[&["spec"], &["metadata", "deletionTimestamp"], &["metadata", "ownerReferences"]];
 
-/// What writes through a subresource (empty for the main one) reset.
-pub fn resets(subresource: &str) -> &'static [&'static [&'static str]] {
-    if subresource == "status" { STATUS_RESETS } else { MAIN_RESETS }
+/// What writes to a kind (`Pod`) through a subresource (empty for the main resource) reset.
+pub fn resets(kind: &str, subresource: &str) -> &'static [&'static [&'static str]] {
+    match (subresource, kind) {
+        ("status", "Deployment") => DEPLOYMENT_STATUS_RESETS,
+        ("status", "Pod") => POD_STATUS_RESETS,
+        ("status", _) => STATUS_RESETS,
+        _ => MAIN_RESETS,
+    }
 }
 
 /// Bytes that a manager's name may have.

@@ -7,9 +7,10 @@ use serde_json::Value;
 use super::diff::{Diff, diff};
 use super::extent::owned;
 use super::managers::{self, Entry, Operation};
-use super::merge::{duplicate, merge};
+use super::merge::merge;
 use super::prune::prune;
 use super::track::attribute;
+use super::typing;
 use super::{ApplyError, Conflict, FieldSet, Writer};
 use crate::Schema;
 use crate::check::shape;
@@ -86,19 +87,14 @@ pub fn typed(schema: Schema<'_>, config: &Value) -> Result<Value, ApplyError> {
         return Err(ApplyError::ManagedFieldsPresent);
     }
     let mut config = config.clone();
-    let unknown = shape(schema, &mut config).map_err(ApplyError::Untyped)?;
-    if !unknown.is_empty() {
-        let findings: Vec<String> =
-            unknown.iter().map(|path| format!(".{path}: field not declared in schema")).collect();
-        return Err(ApplyError::Untyped(findings.join("\n")));
+    if let Some(finding) = typing::finding(schema, &config) {
+        return Err(ApplyError::Untyped(finding));
     }
+    shape(schema, &mut config).map_err(ApplyError::Inconvertible)?;
     if let Some(metadata) = config.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.shift_remove("managedFields");
     }
-    match duplicate(schema, &config) {
-        Some(finding) => Err(ApplyError::Untyped(finding)),
-        None => Ok(config),
-    }
+    Ok(config)
 }
 
 /// Somebody must own what is there when the first configuration comes, or it would be taken over in silence.

@@ -10,7 +10,8 @@ use super::managers::{self, Entry, Operation};
 use crate::Schema;
 
 /// Writes `metadata.managedFields` of a new object from those of the old one and from what changed between them. Call it on
-/// every create, update and patch (not on apply), after defaulting; it costs microseconds.
+/// every create, update and patch (not on apply), after defaulting and before admission: what admission adds is nobody's. It
+/// costs microseconds.
 ///
 /// A write that changes no field leaves the list as it is, times included, so that "nothing changed" stays so. What the
 /// client sends in the list is taken as Kubernetes takes it: `[{}]` forgets all managers, a well-formed list replaces the

@@ -14,9 +14,9 @@ const OPERATIONS_MAX: usize = 10_000;
 /// fails.
 pub fn apply(target: &mut Value, patch: &Value) -> Result<(), PatchError> {
     let Some(operations) = patch.as_array() else {
-        let found = super::strategic::go_kind(patch);
+        let found = crate::go::kind_of(patch);
         return Err(PatchError::Malformed(format!(
-            "json: cannot unmarshal {found} into Go value of type jsonpatch.Patch"
+            "error decoding patch: json: cannot unmarshal {found} into Go value of type []handlers.jsonPatchOp"
         )));
     };
     if operations.len() > OPERATIONS_MAX {

@@ -20,6 +20,9 @@ pub enum PatchError {
         /// What the patch has.
         found: usize,
     },
+    /// The patch makes no sense to the schema: 500 in Kubernetes, with this message.
+    #[error("{0}")]
+    Failed(String),
     /// The patch does not fit the object: 422. Of JSON patches Kubernetes tells clients only that
     /// `the server rejected our request due to an error in our request`; this is the reason.
     #[error("{0}")]

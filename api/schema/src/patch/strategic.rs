@@ -9,6 +9,7 @@ use super::PatchError;
 use super::order::{normalize, same};
 use crate::Schema;
 use crate::definitions::{Definition, Definitions, Field, Type};
+use crate::go::{kind_of, text_of};
 
 const DIRECTIVE: &str = "$patch";
 const RETAIN_KEYS: &str = "$retainKeys";
@@ -18,27 +19,16 @@ const ORDER: &str = "$setElementOrder/";
 /// Applies a patch to an object of a type. On an error the target is undefined: patch a copy.
 ///
 /// # Errors
-/// `Malformed` when a directive makes no sense, `DoesNotApply` when an item of a merged list lacks its merge key.
+/// `Malformed` when a directive has the wrong shape, `Failed` when it makes no sense or an item of a merged list lacks its
+/// merge key.
 pub fn apply(schema: Schema<'_>, target: &mut Value, patch: &Value) -> Result<(), PatchError> {
     let (Value::Object(fields), Value::Object(changes)) = (target, patch) else {
-        let found = go_kind(patch);
+        let found = kind_of(patch);
         return Err(PatchError::Malformed(format!(
             "json: cannot unmarshal {found} into Go value of type map[string]interface {{}}"
         )));
     };
     Merge { definitions: schema.definitions() }.map(Some(schema.root), fields, changes.clone())
-}
-
-/// What Go's decoder calls a JSON value.
-pub(super) fn go_kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    }
 }
 
 struct Merge<'a> {
@@ -64,7 +54,7 @@ impl<'a> Merge<'a> {
                     return Ok(());
                 }
                 Some("merge") => {}
-                _ => return Err(unknown_directive(&directive, &Value::Object(patch))),
+                _ => return Err(unknown_directive(directive, patch)),
             }
         }
         retain_keys(target, &mut patch)?;
@@ -96,7 +86,7 @@ impl<'a> Merge<'a> {
             let name = &directive[ORDER.len()..];
             let field = definition.and_then(|d| d.field(name)).ok_or_else(|| {
                 let owner = definition.map_or("map", Definition::short_name);
-                PatchError::Malformed(format!("unable to find api field in struct {owner} for the json field {name:?}"))
+                PatchError::Failed(format!("unable to find api field in struct {owner} for the json field {name:?}"))
             })?;
             let changes = match patch.shift_remove(name) {
                 Some(Value::Array(changes)) => Some(changes),
@@ -190,7 +180,7 @@ impl<'a> Merge<'a> {
                         items.retain(|item| !same(item, &gone, Some(key)));
                     }
                     Some("merge") => named.push(fields),
-                    _ => return Err(unknown_directive(&directive, &Value::Object(fields))),
+                    _ => return Err(unknown_directive(directive, fields)),
                 },
             }
         }
@@ -251,10 +241,10 @@ fn follows_order(changes: &[Value], order: &[Value], key: Option<&str>) -> Resul
     let mut rest = order.iter();
     for change in changes.iter().filter(|change| change.get(DIRECTIVE).is_none()) {
         if !rest.any(|wanted| same(wanted, change, key)) {
-            return Err(PatchError::Malformed(format!(
+            return Err(PatchError::Failed(format!(
                 "The order in patch list:\n{}\n doesn't match $setElementOrder list:\n{}\n",
-                Value::Array(changes.to_vec()),
-                Value::Array(order.to_vec())
+                text_of(&Value::Array(changes.to_vec())),
+                text_of(&Value::Array(order.to_vec()))
             )));
         }
     }
@@ -265,20 +255,21 @@ fn keyed(change: Value, key: &str) -> Result<Value, PatchError> {
     if change.get(key).is_some() {
         return Ok(change);
     }
-    Err(PatchError::DoesNotApply(format!("map: {change} does not contain declared merge key: {key}")))
+    Err(PatchError::Failed(format!("map: {} does not contain declared merge key: {key}", text_of(&change))))
 }
 
-fn unknown_directive(directive: &Value, patch: &Value) -> PatchError {
-    let directive = directive.as_str().map_or_else(|| directive.to_string(), str::to_owned);
-    PatchError::Malformed(format!("unknown patch type: {directive} in map: {patch}"))
+fn unknown_directive(directive: Value, mut patch: Map<String, Value>) -> PatchError {
+    let shown = text_of(&directive);
+    patch.insert(DIRECTIVE.to_owned(), directive);
+    PatchError::Failed(format!("unknown patch type: {shown} in map: {}", text_of(&Value::Object(patch))))
 }
 
 fn not_a_list(value: &Value) -> PatchError {
-    PatchError::Malformed(format!("expected a list, but received a {}", go_kind(value)))
+    PatchError::Malformed(format!("expected a list, but received a {}", kind_of(value)))
 }
 
 fn not_a_map(value: &Value) -> PatchError {
-    PatchError::Malformed(format!("expected a map, but received a {}", go_kind(value)))
+    PatchError::Malformed(format!("expected a map, but received a {}", kind_of(value)))
 }
 
 /// What a patch creates: without directives and without nulls.
@@ -453,9 +444,9 @@ mod tests {
         refused(
             json!({"containers": [{"name": "a"}]}),
             json!({"containers": [{"image": "x"}]}),
-            "map: {\"image\":\"x\"} does not contain declared merge key: name",
+            "map: map[image:x] does not contain declared merge key: name",
         );
-        refused(json!({}), json!({"$patch": "burn"}), "unknown patch type: burn in map: {}");
+        refused(json!({}), json!({"$patch": "burn"}), "unknown patch type: burn in map: map[$patch:burn]");
         refused(json!({}), json!({"$retainKeys": ["a"], "hostname": "h"}), "invalid patch format of retainKeys");
         refused(
             json!({}),
