@@ -40,7 +40,12 @@ async fn remove(api: &Api, context: &Context, key: String) {
 }
 
 /// Claims what a Service needs and fills it in.
-pub(crate) async fn claim(api: &Api, context: &Context, object: &mut Value, old: Option<&Value>) -> Result<Claims, Status> {
+pub(crate) async fn claim(
+    api: &Api,
+    context: &Context,
+    object: &mut Value,
+    old: Option<&Value>,
+) -> Result<Claims, Status> {
     let mut claims = Claims::default();
     if context.kind.kind != "Service" {
         return Ok(claims);
@@ -53,7 +58,13 @@ pub(crate) async fn claim(api: &Api, context: &Context, object: &mut Value, old:
     Ok(claims)
 }
 
-async fn claim_all(api: &Api, context: &Context, object: &mut Value, old: Option<&Value>, claims: &mut Claims) -> Result<(), Status> {
+async fn claim_all(
+    api: &Api,
+    context: &Context,
+    object: &mut Value,
+    old: Option<&Value>,
+    claims: &mut Claims,
+) -> Result<(), Status> {
     if has_cluster_ip(object) {
         let wanted = object["spec"]["clusterIP"].as_str().unwrap_or_default().to_owned();
         let had = old.is_some_and(|old| old["spec"]["clusterIP"] == wanted.as_str() && !wanted.is_empty());
@@ -74,7 +85,9 @@ async fn claim_all(api: &Api, context: &Context, object: &mut Value, old: Option
             continue;
         }
         let wanted = object["spec"]["ports"][index]["nodePort"].as_u64().unwrap_or(0);
-        let had = |old: &Value| old["spec"]["ports"].as_array().is_some_and(|all| all.iter().any(|p| p["nodePort"] == wanted));
+        let had = |old: &Value| {
+            old["spec"]["ports"].as_array().is_some_and(|all| all.iter().any(|p| p["nodePort"] == wanted))
+        };
         if wanted != 0 && old.is_some_and(had) {
             continue;
         }
@@ -84,7 +97,13 @@ async fn claim_all(api: &Api, context: &Context, object: &mut Value, old: Option
     Ok(())
 }
 
-async fn cluster_ip(api: &Api, context: &Context, service: &Value, wanted: &str, claims: &mut Claims) -> Result<String, Status> {
+async fn cluster_ip(
+    api: &Api,
+    context: &Context,
+    service: &Value,
+    wanted: &str,
+    claims: &mut Claims,
+) -> Result<String, Status> {
     let [a, b] = api.config.service_network;
     let name = service["metadata"]["name"].as_str().unwrap_or_default();
     let invalid = |message: String| {
@@ -94,10 +113,14 @@ async fn cluster_ip(api: &Api, context: &Context, service: &Value, wanted: &str,
     if !wanted.is_empty() {
         let within = wanted.parse::<Ipv4Addr>().is_ok_and(|ip| ip.octets()[..2] == [a, b]);
         if !within {
-            return Err(invalid(format!("Invalid value: [{wanted:?}]: failed to allocate IP {wanted}: the provided IP ({wanted}) is not in the valid range. The range of valid IPs is {a}.{b}.0.0/16")));
+            return Err(invalid(format!(
+                "Invalid value: [{wanted:?}]: failed to allocate IP {wanted}: the provided IP ({wanted}) is not in the valid range. The range of valid IPs is {a}.{b}.0.0/16"
+            )));
         }
         if !claim_address(api, context, service, wanted).await? {
-            return Err(invalid(format!("Invalid value: [{wanted:?}]: failed to allocate IP {wanted}: provided IP is already allocated")));
+            return Err(invalid(format!(
+                "Invalid value: [{wanted:?}]: failed to allocate IP {wanted}: provided IP is already allocated"
+            )));
         }
         claims.0.push(IP_ADDRESS.key("", wanted));
         return Ok(wanted.to_owned());
@@ -149,7 +172,9 @@ async fn node_port(
     };
     if wanted != 0 {
         if !(first..=last).contains(&wanted) {
-            return Err(invalid(format!("Invalid value: {wanted}: provided port is not in the valid range. The range of valid ports is {first}-{last}")));
+            return Err(invalid(format!(
+                "Invalid value: {wanted}: provided port is not in the valid range. The range of valid ports is {first}-{last}"
+            )));
         }
         // One number may serve two protocols of the same Service.
         let key = format!("{NODE_PORTS}{wanted}");
@@ -184,8 +209,12 @@ async fn take(api: &Api, context: &Context, key: String, payload: raft_state::Pa
     if context.dry_run {
         return Ok(api.store.snapshot().get(key.as_bytes()).is_none());
     }
-    let command =
-        ObjectCommand { key: Bytes::from(key), epoch: context.epoch, expect: Expect::Absent, action: Action::Put(payload) };
+    let command = ObjectCommand {
+        key: Bytes::from(key),
+        epoch: context.epoch,
+        expect: Expect::Absent,
+        action: Action::Put(payload),
+    };
     let outcomes = api.store.propose(vec![Command::Object(command)], context.deadline).await;
     match outcomes.map_err(|error| Status::proposing(&error))?.first() {
         Some(Outcome::Done { .. }) => Ok(true),

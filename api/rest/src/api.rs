@@ -129,7 +129,7 @@ fn verb(method: &Method, resource: &Resource<'_>, query: &Query) -> Result<&'sta
         Method::GET | Method::HEAD if resource.watch || (query.watch && resource.subresource.is_empty()) => "watch",
         Method::GET | Method::HEAD if single => "get",
         Method::GET | Method::HEAD => "list",
-        Method::POST if single == !resource.subresource.is_empty() => "create",
+        Method::POST if single != resource.subresource.is_empty() => "create",
         Method::PUT if single => "update",
         Method::PATCH if single => "patch",
         Method::DELETE if single => "delete",
@@ -147,7 +147,9 @@ async fn body(request: Request) -> Result<Incoming, Status> {
     let content_type = content_type.split(';').next().unwrap_or_default().trim().to_owned();
     let bytes = match axum::body::to_bytes(request.into_body(), BODY_BYTES_MAX).await {
         Ok(bytes) => bytes,
-        Err(error) if error.to_string().contains("length limit exceeded") => return Err(Status::too_large(BODY_BYTES_MAX)),
+        Err(error) if error.to_string().contains("length limit exceeded") => {
+            return Err(Status::too_large(BODY_BYTES_MAX));
+        }
         Err(error) => return Err(Status::bad_request(format!("cannot read the body: {error}"))),
     };
     Ok(Incoming { content_type, bytes })

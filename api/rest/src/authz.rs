@@ -49,7 +49,11 @@ pub(crate) fn check(identity: &Identity, attributes: Attributes<'_>) -> Result<(
     let resource = if subresource.is_empty() { plural.to_owned() } else { format!("{plural}/{subresource}") };
     let dotted = if group.is_empty() { plural.to_owned() } else { format!("{plural}.{group}") };
     let named = if name.is_empty() { dotted } else { format!("{dotted} {name:?}") };
-    let place = if namespace.is_empty() { "at the cluster scope".to_owned() } else { format!("in the namespace {namespace:?}") };
+    let place = if namespace.is_empty() {
+        "at the cluster scope".to_owned()
+    } else {
+        format!("in the namespace {namespace:?}")
+    };
     Err(Status::not_authorized(format!(
         "{named} is forbidden: User {:?} cannot {verb} resource {resource:?} in API group {group:?} {place}",
         identity.user
@@ -57,6 +61,12 @@ pub(crate) fn check(identity: &Identity, attributes: Attributes<'_>) -> Result<(
 }
 
 /// The attributes of a request for a kind.
-pub(crate) fn of<'a>(verb: &'a str, kind: &Kind, subresource: &'a str, namespace: &'a str, name: &'a str) -> Attributes<'a> {
+pub(crate) fn of<'a>(
+    verb: &'a str,
+    kind: &Kind,
+    subresource: &'a str,
+    namespace: &'a str,
+    name: &'a str,
+) -> Attributes<'a> {
     Attributes { verb, group: kind.group, plural: kind.plural, subresource, namespace, name }
 }

@@ -54,10 +54,18 @@ async fn create(
     }
 }
 
-async fn write(api: &Api, caller: &Caller, group: &'static str, plural: &'static str, object: Value) -> Result<(), Status> {
+async fn write(
+    api: &Api,
+    caller: &Caller,
+    group: &'static str,
+    plural: &'static str,
+    object: Value,
+) -> Result<(), Status> {
     let address = Address { group, plural, namespace: "default".to_owned(), name: "kubernetes".to_owned() };
     match api.call(caller, &address, Verb::Update(object.clone())).await {
-        Err(status) if status.reason == "NotFound" => create(api, caller, group, plural, "default", "kubernetes", object).await,
+        Err(status) if status.reason == "NotFound" => {
+            create(api, caller, group, plural, "default", "kubernetes", object).await
+        }
         other => other.map(drop),
     }
 }
@@ -99,7 +107,8 @@ fn endpoint_slice(members: &[Member]) -> Value {
     let all = addresses(members);
     let mut hosts: Vec<&String> = all.iter().map(|(host, _)| host).collect();
     hosts.dedup();
-    let endpoints: Vec<Value> = hosts.iter().map(|host| json!({"addresses": [host], "conditions": {"ready": true}})).collect();
+    let endpoints: Vec<Value> =
+        hosts.iter().map(|host| json!({"addresses": [host], "conditions": {"ready": true}})).collect();
     json!({
         "metadata": {"name": "kubernetes", "namespace": "default", "labels": {"kubernetes.io/service-name": "kubernetes"}},
         "addressType": "IPv4",

@@ -138,8 +138,12 @@ impl Api {
                 // The delete is applied here: whatever is seen from now on is without it.
                 Ok(self.store.snapshot().revision())
             }
-            Verb::Bind { uid, node } => sub::bind(self, &context, name, &uid, &node).await.map(|written| written.revision),
-            Verb::Finalize(finalizers) => sub::finalize(self, &context, name, finalizers).await.map(|written| written.revision),
+            Verb::Bind { uid, node } => {
+                sub::bind(self, &context, name, &uid, &node).await.map(|written| written.revision)
+            }
+            Verb::Finalize(finalizers) => {
+                sub::finalize(self, &context, name, finalizers).await.map(|written| written.revision)
+            }
         }
     }
 

@@ -32,7 +32,10 @@ pub(crate) fn serve(path: &str, accept: &str) -> Option<Response> {
         ("/api", None) => (versions(), None),
         ("/apis", None) => (groups(), None),
         ("/version", _) => (version(), None),
-        ("" | "/", _) => (json!({"paths": ["/api", "/api/v1", "/apis", "/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]}), None),
+        ("" | "/", _) => (
+            json!({"paths": ["/api", "/api/v1", "/apis", "/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]}),
+            None,
+        ),
         _ => (below(path)?, None),
     };
     let mut response = Response::new(Body::from(document.to_string()));
@@ -90,7 +93,8 @@ fn below(path: &str) -> Option<Value> {
     }
     let mut parts = path.strip_prefix("/apis/")?.split('/');
     let (name, version, rest) = (parts.next()?, parts.next(), parts.next());
-    let known = group_versions().iter().find(|(group, v)| *group == name && version.is_none_or(|wanted| wanted == *v))?;
+    let known =
+        group_versions().iter().find(|(group, v)| *group == name && version.is_none_or(|wanted| wanted == *v))?;
     match (version, rest) {
         (None, _) => {
             let mut found = group(known.0, known.1);

@@ -99,7 +99,9 @@ impl Status {
         let dotted = if kind.group.is_empty() { kind.kind.to_owned() } else { format!("{}.{}", kind.kind, kind.group) };
         let mut status = Self::new(422, "Invalid", format!("{dotted} {name:?} is invalid: {list}")).of(kind, name);
         status.details.insert("kind".to_owned(), kind.kind.into());
-        causes.iter().fold(status, |status, Cause { reason, field, message }| status.cause(reason.as_str(), message, field))
+        causes
+            .iter()
+            .fold(status, |status, Cause { reason, field, message }| status.cause(reason.as_str(), message, field))
     }
 
     /// 422 for a patch that does not fit.
@@ -136,7 +138,11 @@ impl Status {
 
     /// 406.
     pub fn not_acceptable() -> Self {
-        Self::new(406, "NotAcceptable", "only the following media types are accepted: application/json, application/yaml")
+        Self::new(
+            406,
+            "NotAcceptable",
+            "only the following media types are accepted: application/json, application/yaml",
+        )
     }
 
     /// 410 for a revision that is no longer kept.
@@ -151,7 +157,9 @@ impl Status {
 
     /// 415.
     pub fn unsupported_media_type(given: &str) -> Self {
-        let message = format!("the body of the request was in an unknown format - accepted media types include: application/json, application/yaml (got {given:?})");
+        let message = format!(
+            "the body of the request was in an unknown format - accepted media types include: application/json, application/yaml (got {given:?})"
+        );
         Self::new(415, "UnsupportedMediaType", message)
     }
 

@@ -62,7 +62,10 @@ impl Filter {
             let known = matches!(term.field.as_str(), "metadata.name" | "metadata.namespace")
                 || kind.selectable.iter().any(|(name, _)| *name == term.field);
             if !known {
-                let message = format!("Unable to find {:?} that match label selector \"\", field selector {:?}: field label not supported: {}", kind.plural, term.field, term.field);
+                let message = format!(
+                    "Unable to find {:?} that match label selector \"\", field selector {:?}: field label not supported: {}",
+                    kind.plural, term.field, term.field
+                );
                 return Err(Status::bad_request(message));
             }
         }

@@ -22,7 +22,11 @@ pub(crate) fn answer(api: &Api, path: &str, query: &str) -> Option<Response> {
     let name = path.trim_matches('/');
     let mut lines: String = checks
         .iter()
-        .map(|(check, sound)| if *sound { format!("[+]{check} ok\n") } else { format!("[-]{check} failed: reason withheld\n") })
+        .map(
+            |(check, sound)| {
+                if *sound { format!("[+]{check} ok\n") } else { format!("[-]{check} failed: reason withheld\n") }
+            },
+        )
         .collect();
     lines.push_str(&if sound { format!("{name} check passed\n") } else { format!("{name} check failed\n") });
     Some((code, lines).into_response())

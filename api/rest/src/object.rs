@@ -22,7 +22,9 @@ pub(crate) const OBJECT_BYTES_MAX: usize = 1_572_864;
 /// Serialises an object, `kind`, `apiVersion` and `metadata` first.
 pub(crate) fn encode(kind: &Kind, object: &Value) -> Result<Encoded, Status> {
     let mut out = Vec::with_capacity(1024);
-    out.extend_from_slice(format!("{{\"kind\":\"{}\",\"apiVersion\":\"{}\",\"metadata\":", kind.kind, kind.api_version()).as_bytes());
+    out.extend_from_slice(
+        format!("{{\"kind\":\"{}\",\"apiVersion\":\"{}\",\"metadata\":", kind.kind, kind.api_version()).as_bytes(),
+    );
     let splice_at = u32::try_from(out.len() + 1).map_err(Status::internal)?;
     let write = |out: &mut Vec<u8>, value: &Value| serde_json::to_writer(out, value).map_err(Status::internal);
     let empty = Value::Null;

@@ -17,7 +17,10 @@ pub(crate) fn serves(resource: &Resource<'_>) -> bool {
         ("authentication.k8s.io", "selfsubjectreviews")
             | (
                 "authorization.k8s.io",
-                "selfsubjectaccessreviews" | "subjectaccessreviews" | "localsubjectaccessreviews" | "selfsubjectrulesreviews"
+                "selfsubjectaccessreviews"
+                    | "subjectaccessreviews"
+                    | "localsubjectaccessreviews"
+                    | "selfsubjectrulesreviews"
             )
     )
 }
@@ -28,7 +31,8 @@ pub(crate) fn answer(identity: &Identity, resource: &Resource<'_>, body: &Incomi
     let administers = identity.is_in("system:masters");
     match resource.plural {
         "selfsubjectreviews" => {
-            let groups: Vec<&str> = identity.groups.iter().map(String::as_str).chain(["system:authenticated"]).collect();
+            let groups: Vec<&str> =
+                identity.groups.iter().map(String::as_str).chain(["system:authenticated"]).collect();
             review["status"] = json!({"userInfo": {"username": identity.user, "groups": groups}});
         }
         "selfsubjectaccessreviews" => review["status"] = access(identity, &review["spec"]),
@@ -40,7 +44,10 @@ pub(crate) fn answer(identity: &Identity, resource: &Resource<'_>, body: &Incomi
         }
         _ => {
             if !administers {
-                let message = format!("{} is forbidden: User {:?} cannot create resource {:?} in API group {:?} at the cluster scope", resource.plural, identity.user, resource.plural, resource.group);
+                let message = format!(
+                    "{} is forbidden: User {:?} cannot create resource {:?} in API group {:?} at the cluster scope",
+                    resource.plural, identity.user, resource.plural, resource.group
+                );
                 return Err(Status::not_authorized(message));
             }
             let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();

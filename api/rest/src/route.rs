@@ -60,7 +60,8 @@ mod tests {
     #[test]
     fn paths_are_taken_apart() {
         let check = |path: &str, expected: [&str; 6]| {
-            let found = Resource::parse(path).map(|r| [r.group, r.version, r.plural, r.namespace, r.name, r.subresource]);
+            let found =
+                Resource::parse(path).map(|r| [r.group, r.version, r.plural, r.namespace, r.name, r.subresource]);
             assert_eq!(found, Some(expected), "{path}");
         };
         check("/api/v1/pods", ["", "v1", "pods", "", "", ""]);

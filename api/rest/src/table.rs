@@ -86,11 +86,8 @@ pub(crate) fn table(kind: &Kind, rows: Vec<Value>, metadata: Value, columns: boo
             "description": format!("{} of the {}", column.name, kind.singular),
         })
     };
-    let definitions: Value = if columns {
-        std::iter::once(&NAME).chain(kind.columns).map(definition).collect()
-    } else {
-        Value::Null
-    };
+    let definitions: Value =
+        if columns { std::iter::once(&NAME).chain(kind.columns).map(definition).collect() } else { Value::Null };
     json!({
         "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,
         "columnDefinitions": definitions, "rows": rows,
@@ -130,7 +127,10 @@ mod tests {
         let table = Form::Table { include: Include::Metadata };
         check("", Some(Form::Plain));
         check("application/json", Some(Form::Plain));
-        check("application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json", Some(table));
+        check(
+            "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json",
+            Some(table),
+        );
         check("application/vnd.kubernetes.protobuf,application/json", Some(Form::Plain));
         check("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1", Some(Form::Metadata));
         check("application/vnd.kubernetes.protobuf", None);

@@ -65,7 +65,8 @@ fn kept_whole(kind: &'static Kind) -> bool {
 
 /// Kinds of which more than the metadata is read.
 fn read_whole(kind: &'static Kind) -> bool {
-    let read: [&Kind; 3] = [&pod::POD, &api_kinds::apps::replica_set::REPLICA_SET, &api_kinds::apps::deployment::DEPLOYMENT];
+    let read: [&Kind; 3] =
+        [&pod::POD, &api_kinds::apps::replica_set::REPLICA_SET, &api_kinds::apps::deployment::DEPLOYMENT];
     kept_whole(kind) || read.iter().any(|k| std::ptr::eq(*k, kind))
 }
 
@@ -270,9 +271,9 @@ impl View {
 
     /// ReplicaSets that a Deployment of this uid manages.
     pub fn replica_sets_of(&self, uid: &str) -> impl Iterator<Item = &Arc<ReplicaSet>> {
-        self.dependents(uid).filter_map(|(_, key)| self.replica_sets.get(key)).filter(move |set| {
-            set.meta.controller().is_some_and(|owner| owner.uid == uid)
-        })
+        self.dependents(uid)
+            .filter_map(|(_, key)| self.replica_sets.get(key))
+            .filter(move |set| set.meta.controller().is_some_and(|owner| owner.uid == uid))
     }
 
     /// ReplicaSets of a namespace.

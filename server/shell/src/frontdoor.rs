@@ -63,7 +63,8 @@ struct Backend {
 /// Serves until `stop` turns true.
 pub async fn run(options: Options, mut stop: watch::Receiver<bool>) -> Result<()> {
     let tls = crate::tls::anonymous_client(&options.ca_pem)?;
-    let listener = TcpListener::bind(options.listen).await.with_context(|| format!("listening on {}", options.listen))?;
+    let listener =
+        TcpListener::bind(options.listen).await.with_context(|| format!("listening on {}", options.listen))?;
     let backends: Arc<Vec<Backend>> = Arc::new(
         options
             .backends

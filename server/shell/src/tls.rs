@@ -68,9 +68,6 @@ mod tests {
         let authority = Authority::generate().unwrap();
         let pair = authority.issue(&Subject::client("system:node:n1", &["system:nodes", "b"])).unwrap();
         let der = certificates(&pair.cert_pem).unwrap().remove(0);
-        assert_eq!(
-            subject(&der),
-            Some(("system:node:n1".to_owned(), vec!["system:nodes".to_owned(), "b".to_owned()]))
-        );
+        assert_eq!(subject(&der), Some(("system:node:n1".to_owned(), vec!["system:nodes".to_owned(), "b".to_owned()])));
     }
 }

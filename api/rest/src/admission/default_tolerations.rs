@@ -21,7 +21,8 @@ fn admit(a: &mut Attributes<'_>) -> Result<(), Status> {
             (named == key || named.is_empty()) && (effect == "NoExecute" || effect.is_empty())
         });
         if !tolerated {
-            tolerations.push(json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": SECONDS}));
+            tolerations
+                .push(json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": SECONDS}));
         }
     }
     a.object["spec"]["tolerations"] = tolerations.into();

@@ -8,7 +8,8 @@ pub(super) const PLUGIN: Plugin = Plugin { name: "NodeRestriction", admit };
 fn admit(a: &mut Attributes<'_>) -> Result<(), Status> {
     let Some(node) = a.context.identity.node() else { return Ok(()) };
     let kind = a.context.kind;
-    let refuse = |why: String| Err(Status::forbidden(kind, a.object["metadata"]["name"].as_str().unwrap_or_default(), &why));
+    let refuse =
+        |why: String| Err(Status::forbidden(kind, a.object["metadata"]["name"].as_str().unwrap_or_default(), &why));
     match kind.kind {
         "Node" if a.name() != node => refuse(format!("node {node:?} is not allowed to modify node {:?}", a.name())),
         "Node" if a.operation == Operation::Update && a.subresource.is_empty() => {
@@ -23,7 +24,9 @@ fn admit(a: &mut Attributes<'_>) -> Result<(), Status> {
             if mirror && a.object["spec"]["nodeName"] == node {
                 return Ok(());
             }
-            refuse(format!("pod does not have \"kubernetes.io/config.mirror\" annotation, node {node:?} can only create mirror pods"))
+            refuse(format!(
+                "pod does not have \"kubernetes.io/config.mirror\" annotation, node {node:?} can only create mirror pods"
+            ))
         }
         "Pod" => {
             let bound = a.old.map_or(&a.object["spec"]["nodeName"], |old| &old["spec"]["nodeName"]);

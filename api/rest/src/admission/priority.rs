@@ -47,7 +47,8 @@ fn of(class: &Value) -> (i64, String) {
 /// The class that says it is everybody's, if there is one; of several the one with the lowest value.
 fn default_class(a: &mut Attributes<'_>) -> (i64, String) {
     let prefix = PRIORITY_CLASS.key_prefix();
-    let classes = a.snapshot.range(prefix.as_bytes(), None).filter_map(|e| serde_json::from_slice::<Value>(&e.value).ok());
+    let classes =
+        a.snapshot.range(prefix.as_bytes(), None).filter_map(|e| serde_json::from_slice::<Value>(&e.value).ok());
     let global = classes.filter(|class| class["globalDefault"] == true).min_by_key(|class| class["value"].as_i64());
     match global {
         Some(class) => {

@@ -11,7 +11,13 @@ use crate::verbs::update::{self, Change};
 use crate::verbs::write::Written;
 use crate::{Api, Status};
 
-pub(super) async fn serve(api: &Api, context: &Context, method: &Method, name: &str, body: &Incoming) -> Result<Response, Status> {
+pub(super) async fn serve(
+    api: &Api,
+    context: &Context,
+    method: &Method,
+    name: &str,
+    body: &Incoming,
+) -> Result<Response, Status> {
     if *method != Method::POST {
         return Err(Status::method_not_allowed());
     }
@@ -32,20 +38,26 @@ pub(crate) async fn bind(api: &Api, context: &Context, name: &str, uid: &str, no
     let make = |old: &Value| {
         let refuse = |why: &str| Err(Status::conflict(context.kind, name, why));
         if !uid.is_empty() && old["metadata"]["uid"] != uid {
-            return refuse(&format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", old["metadata"]["uid"].as_str().unwrap_or_default()));
+            return refuse(&format!(
+                "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+                old["metadata"]["uid"].as_str().unwrap_or_default()
+            ));
         }
         if old["metadata"]["deletionTimestamp"].is_string() {
             return refuse(&format!("pod {name} is being deleted, cannot be assigned to a host"));
         }
         match old["spec"]["nodeName"].as_str() {
-            Some(bound) if !bound.is_empty() => return refuse(&format!("pod {name} is already assigned to node {bound:?}")),
+            Some(bound) if !bound.is_empty() => {
+                return refuse(&format!("pod {name} is already assigned to node {bound:?}"));
+            }
             _ => {}
         }
         let mut new = old.clone();
         new["spec"]["nodeName"] = node.into();
         let conditions = new["status"]["conditions"].as_array().cloned().unwrap_or_default();
         let mut conditions: Vec<Value> = conditions.into_iter().filter(|c| c["type"] != "PodScheduled").collect();
-        conditions.push(json!({"type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": now}));
+        conditions
+            .push(json!({"type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": now}));
         new["status"]["conditions"] = conditions.into();
         Ok(new)
     };

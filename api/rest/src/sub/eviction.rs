@@ -25,7 +25,11 @@ pub(super) async fn serve(
     let eviction = decode::body(body)?.value;
     let inner = Incoming {
         content_type: String::new(),
-        bytes: if eviction["deleteOptions"].is_object() { eviction["deleteOptions"].to_string().into() } else { bytes::Bytes::new() },
+        bytes: if eviction["deleteOptions"].is_object() {
+            eviction["deleteOptions"].to_string().into()
+        } else {
+            bytes::Bytes::new()
+        },
     };
     delete::run(api, context, name, &Options::read(&inner, query)?).await?;
     let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});

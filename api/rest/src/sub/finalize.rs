@@ -11,7 +11,13 @@ use crate::verbs::update::{self, Change};
 use crate::verbs::write::Written;
 use crate::{Api, Status};
 
-pub(super) async fn serve(api: &Api, context: &Context, method: &Method, name: &str, body: &Incoming) -> Result<Response, Status> {
+pub(super) async fn serve(
+    api: &Api,
+    context: &Context,
+    method: &Method,
+    name: &str,
+    body: &Incoming,
+) -> Result<Response, Status> {
     if *method != Method::PUT {
         return Err(Status::method_not_allowed());
     }

@@ -31,13 +31,15 @@ pub(super) async fn serve(
     if !is_patch && *method != Method::PUT {
         return Err(Status::method_not_allowed());
     }
-    let sent = if is_patch { api_schema::parse::json(&body.bytes).map_err(Status::bad_request)? } else { decode::body(body)? };
+    let sent =
+        if is_patch { api_schema::parse::json(&body.bytes).map_err(Status::bad_request)? } else { decode::body(body)? };
     let sent = sent.value;
     let is_json_patch = body.content_type == "application/json-patch+json";
     let make = |old: &Value| {
         let mut wanted = scale::of(old);
         if is_json_patch {
-            api_schema::patch::json::apply(&mut wanted, &sent).map_err(|error| Status::unprocessable(error.to_string()))?;
+            api_schema::patch::json::apply(&mut wanted, &sent)
+                .map_err(|error| Status::unprocessable(error.to_string()))?;
         } else if is_patch {
             merge::apply(&mut wanted, &sent).map_err(|error| Status::bad_request(error.to_string()))?;
         } else {

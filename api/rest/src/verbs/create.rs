@@ -95,7 +95,9 @@ fn place(context: &mut Context, object: &mut Value) -> Result<(), Status> {
     if context.namespace.is_empty() {
         context.namespace = if given.is_empty() { "default".to_owned() } else { given };
     } else if !given.is_empty() && given != context.namespace {
-        return Err(Status::bad_request("the namespace of the provided object does not match the namespace sent on the request"));
+        return Err(Status::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ));
     }
     metadata(object).insert("namespace".to_owned(), context.namespace.clone().into());
     Ok(())
@@ -113,7 +115,14 @@ async fn once(
     let applied = (ownership == Ownership::Apply).then(|| object.clone());
     {
         let metadata = metadata(&mut object);
-        for field in ["resourceVersion", "selfLink", "deletionTimestamp", "deletionGracePeriodSeconds", "managedFields", "generation"] {
+        for field in [
+            "resourceVersion",
+            "selfLink",
+            "deletionTimestamp",
+            "deletionGracePeriodSeconds",
+            "managedFields",
+            "generation",
+        ] {
             metadata.shift_remove(field);
         }
         metadata.insert("uid".to_owned(), api.config.uid().into());
@@ -133,8 +142,13 @@ async fn once(
     let schema = decode::schema(kind).map_err(Failure::Status)?;
     if kind.kind != "Event" && kind.kind != "Lease" {
         let api_version = kind.api_version();
-        let writer =
-            Writer { manager: &context.manager, api_version: &api_version, subresource: "", now_us, reset: resets(kind.kind, "") };
+        let writer = Writer {
+            manager: &context.manager,
+            api_version: &api_version,
+            subresource: "",
+            now_us,
+            reset: resets(kind.kind, ""),
+        };
         match applied {
             None => track_update(schema, None, &mut object, &writer),
             Some(config) => own_applied(schema, &mut object, &config, &writer),

@@ -36,7 +36,8 @@ pub(crate) fn shape(
 
 /// That an object is of the kind that its path names.
 pub(crate) fn check_kind(kind: &Kind, object: &Value) -> Result<(), Status> {
-    let (api_version, found) = (object["apiVersion"].as_str().unwrap_or_default(), object["kind"].as_str().unwrap_or_default());
+    let (api_version, found) =
+        (object["apiVersion"].as_str().unwrap_or_default(), object["kind"].as_str().unwrap_or_default());
     let expected = kind.api_version();
     if (api_version.is_empty() || api_version == expected) && (found.is_empty() || found == kind.kind) {
         return Ok(());

@@ -57,7 +57,13 @@ pub(crate) enum Deleted {
     Marked(bytes::Bytes),
 }
 
-pub(crate) async fn serve(api: &Api, context: &Context, name: &str, query: &Query, incoming: &Incoming) -> Result<Response, Status> {
+pub(crate) async fn serve(
+    api: &Api,
+    context: &Context,
+    name: &str,
+    query: &Query,
+    incoming: &Incoming,
+) -> Result<Response, Status> {
     let options = Options::read(incoming, query)?;
     match run(api, context, name, &options).await? {
         Deleted::Marked(bytes) => Ok(respond(StatusCode::OK, bytes, &[])),
@@ -69,7 +75,8 @@ pub(crate) async fn serve(api: &Api, context: &Context, name: &str, query: &Quer
             if !kind.group.is_empty() {
                 details["group"] = kind.group.into();
             }
-            let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details});
+            let status =
+                json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details});
             Ok(respond(StatusCode::OK, status.to_string(), &[]))
         }
     }
@@ -108,7 +115,14 @@ pub(crate) async fn run(api: &Api, context: &Context, name: &str, options: &Opti
     Err(Status::internal("an endless loop ended"))
 }
 
-async fn once(api: &Api, context: &Context, name: &str, old: Value, revision: u64, options: &Options) -> Result<Deleted, Failure> {
+async fn once(
+    api: &Api,
+    context: &Context,
+    name: &str,
+    old: Value,
+    revision: u64,
+    options: &Options,
+) -> Result<Deleted, Failure> {
     let kind = context.kind;
     check_preconditions(context, name, &old, options).map_err(Failure::Status)?;
     let mut marked = old.clone();
@@ -172,7 +186,9 @@ fn grace_s(context: &Context, old: &Value, options: &Options) -> i64 {
     }
     let asked = options.grace_period_s.unwrap_or(default);
     // Once a pod is going, its time can only get shorter.
-    let left = old["metadata"]["deletionGracePeriodSeconds"].as_i64().filter(|_| old["metadata"]["deletionTimestamp"].is_string());
+    let left = old["metadata"]["deletionGracePeriodSeconds"]
+        .as_i64()
+        .filter(|_| old["metadata"]["deletionTimestamp"].is_string());
     let asked = if asked < 0 { 1 } else { asked };
     left.map_or(asked, |left| asked.min(left))
 }

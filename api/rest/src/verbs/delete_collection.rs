@@ -15,7 +15,12 @@ use crate::{Api, Status};
 /// Deletes in flight at once.
 const WORKERS: usize = 32;
 
-pub(crate) async fn serve(api: &Api, context: &Context, query: &Query, incoming: &Incoming) -> Result<Response, Status> {
+pub(crate) async fn serve(
+    api: &Api,
+    context: &Context,
+    query: &Query,
+    incoming: &Incoming,
+) -> Result<Response, Status> {
     let options = Options::read(incoming, query)?;
     let filter = Filter::parse(context.kind, query.label_selector.as_deref(), query.field_selector.as_deref())?;
     let page = list::page(api, context, query, &filter).await?;
@@ -42,6 +47,7 @@ pub(crate) async fn serve(api: &Api, context: &Context, query: &Query, incoming:
     let kind = context.kind;
     let head = json!({"kind": kind.list_kind(), "apiVersion": kind.api_version(), "metadata": {"resourceVersion": page.revision.to_string()}});
     let mut body = head;
-    body["items"] = page.entries.iter().filter_map(|e| serde_json::from_slice::<serde_json::Value>(&e.value).ok()).collect();
+    body["items"] =
+        page.entries.iter().filter_map(|e| serde_json::from_slice::<serde_json::Value>(&e.value).ok()).collect();
     Ok(respond(StatusCode::OK, body.to_string(), &[]))
 }

@@ -11,7 +11,13 @@ use crate::query::Query;
 use crate::table::Form;
 use crate::{Api, Status};
 
-pub(crate) async fn serve(api: &Api, context: &Context, name: &str, query: &Query, form: Form) -> Result<Response, Status> {
+pub(crate) async fn serve(
+    api: &Api,
+    context: &Context,
+    name: &str,
+    query: &Query,
+    form: Form,
+) -> Result<Response, Status> {
     let snapshot = fresh(api, context, query).await?;
     let entry = snapshot.get(context.key(name).as_bytes()).ok_or_else(|| Status::not_found(context.kind, name))?;
     Ok(json(StatusCode::OK, form.one(context.kind, entry.value.clone(), api.now_us())?, &[]))
@@ -50,6 +56,8 @@ pub(crate) async fn fresh(api: &Api, context: &Context, query: &Query) -> Result
 pub(crate) fn revision(query: &Query) -> Result<Option<u64>, Status> {
     let Some(text) = &query.resource_version else { return Ok(None) };
     text.parse().map(Some).map_err(|_| {
-        Status::bad_request(format!("resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax"))
+        Status::bad_request(format!(
+            "resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax"
+        ))
     })
 }

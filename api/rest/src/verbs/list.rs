@@ -84,7 +84,10 @@ pub(crate) async fn page(api: &Api, context: &Context, query: &Query, filter: &F
         entries.push(entry.clone());
     }
     let last = entries.last().map(|entry| String::from_utf8_lossy(&entry.key).into_owned()).filter(|_| more);
-    let remaining = last.as_ref().filter(|_| filter.is_empty()).map(|last| snapshot.range(prefix.as_bytes(), Some(last.as_bytes())).count());
+    let remaining = last
+        .as_ref()
+        .filter(|_| filter.is_empty())
+        .map(|last| snapshot.range(prefix.as_bytes(), Some(last.as_bytes())).count());
     let next = last.map(|after| Continue { revision: snapshot.revision(), after }.encode());
     Ok(Page { entries, revision: snapshot.revision(), next, remaining })
 }
@@ -93,11 +96,15 @@ fn check_match(query: &Query) -> Result<(), Status> {
     let invalid = |why: &str| Status::bad_request(format!("resourceVersionMatch: Forbidden: {why}"));
     match query.resource_version_match.as_deref() {
         None => Ok(()),
-        Some(_) if query.continue_token.is_some() => Err(invalid("resourceVersionMatch is forbidden when continue is provided")),
+        Some(_) if query.continue_token.is_some() => {
+            Err(invalid("resourceVersionMatch is forbidden when continue is provided"))
+        }
         Some(_) if query.resource_version.is_none() => {
             Err(invalid("resourceVersionMatch is forbidden unless resourceVersion is provided"))
         }
-        Some("Exact") if revision(query)? == Some(0) => Err(invalid("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"")),
+        Some("Exact") if revision(query)? == Some(0) => {
+            Err(invalid("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\""))
+        }
         Some("Exact" | "NotOlderThan") => Ok(()),
         Some(other) => Err(Status::bad_request(format!(
             "resourceVersionMatch: Unsupported value: {other:?}: supported values: \"Exact\", \"NotOlderThan\", \"\""
@@ -108,9 +115,9 @@ fn check_match(query: &Query) -> Result<(), Status> {
 async fn at(api: &Api, context: &Context, token: &Continue) -> Result<Snapshot, Status> {
     match api.store.read(ReadLevel::Exact(token.revision), context.deadline).await {
         Ok(snapshot) => Ok(snapshot),
-        Err(ReadError::Compacted { .. }) => {
-            Err(Status::expired("The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list."))
-        }
+        Err(ReadError::Compacted { .. }) => Err(Status::expired(
+            "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.",
+        )),
         Err(error) => Err(Status::reading(&error, Some(token.revision))),
     }
 }
@@ -143,24 +150,25 @@ fn plain(context: &Context, page: Page) -> Response {
         return respond(StatusCode::OK, body.freeze(), &[]);
     }
     // Pieces are made as the client takes them: a long list is never in memory twice.
-    let chunks = stream::unfold((page.entries.into_iter(), Some(head), true), |(mut entries, head, first)| async move {
-        let mut chunk = BytesMut::with_capacity(CHUNK_BYTES + 4096);
-        if let Some(head) = head {
-            chunk.put_slice(head.as_bytes());
-        } else if entries.len() == 0 {
-            return None;
-        }
-        let mut first = first;
-        while chunk.len() < CHUNK_BYTES {
-            let Some(entry) = entries.next() else { break };
-            join(&mut chunk, std::slice::from_ref(&entry), first);
-            first = false;
-        }
-        if entries.len() == 0 {
-            chunk.put_slice(b"]}\n");
-        }
-        Some((Ok::<Bytes, std::convert::Infallible>(chunk.freeze()), (entries, None, first)))
-    });
+    let chunks =
+        stream::unfold((page.entries.into_iter(), Some(head), true), |(mut entries, head, first)| async move {
+            let mut chunk = BytesMut::with_capacity(CHUNK_BYTES + 4096);
+            if let Some(head) = head {
+                chunk.put_slice(head.as_bytes());
+            } else if entries.len() == 0 {
+                return None;
+            }
+            let mut first = first;
+            while chunk.len() < CHUNK_BYTES {
+                let Some(entry) = entries.next() else { break };
+                join(&mut chunk, std::slice::from_ref(&entry), first);
+                first = false;
+            }
+            if entries.len() == 0 {
+                chunk.put_slice(b"]}\n");
+            }
+            Some((Ok::<Bytes, std::convert::Infallible>(chunk.freeze()), (entries, None, first)))
+        });
     respond(StatusCode::OK, Body::from_stream(chunks), &[])
 }
 
@@ -187,7 +195,9 @@ fn shaped(api: &Api, context: &Context, page: Page, form: Form) -> Result<Respon
     }
     let body = match form {
         Form::Table { .. } => table(context.kind, items, metadata, true),
-        _ => json!({"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": metadata, "items": items}),
+        _ => {
+            json!({"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": metadata, "items": items})
+        }
     };
     Ok(respond(StatusCode::OK, body.to_string(), &[]))
 }

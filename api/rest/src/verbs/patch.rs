@@ -37,12 +37,15 @@ pub(crate) async fn serve(
 ) -> Result<Response, Status> {
     let is_apply = incoming.content_type.starts_with("application/apply-patch");
     if query.force && !is_apply {
-        return Err(Status::unprocessable("PatchOptions.meta.k8s.io \"\" is invalid: force: Forbidden: may not be specified for non-apply patch"));
+        return Err(Status::unprocessable(
+            "PatchOptions.meta.k8s.io \"\" is invalid: force: Forbidden: may not be specified for non-apply patch",
+        ));
     }
     let written = if is_apply {
         apply_patch(api, context, name, subresource, query, incoming).await?
     } else {
-        let parsed = parse::json(&incoming.bytes).map_err(|e| Status::bad_request(format!("error decoding patch: {e}")))?;
+        let parsed =
+            parse::json(&incoming.bytes).map_err(|e| Status::bad_request(format!("error decoding patch: {e}")))?;
         let patch = match incoming.content_type.as_str() {
             "application/json-patch+json" => Patch::Json(parsed.value),
             "application/merge-patch+json" => Patch::Merge(parsed.value),
@@ -56,7 +59,13 @@ pub(crate) async fn serve(
 }
 
 /// Applies a patch to an object or one of its subresources.
-pub(crate) async fn run(api: &Api, context: &Context, name: &str, subresource: &str, patch: &Patch) -> Result<Written, Status> {
+pub(crate) async fn run(
+    api: &Api,
+    context: &Context,
+    name: &str,
+    subresource: &str,
+    patch: &Patch,
+) -> Result<Written, Status> {
     let schema = decode::schema(context.kind)?;
     let validation = context.validation;
     let dropped = parking_lot::Mutex::new(Vec::new());
@@ -66,12 +75,15 @@ pub(crate) async fn run(api: &Api, context: &Context, name: &str, subresource: &
         // A patch names a revision only when it says so itself.
         let named = match patch {
             Patch::Merge(p) | Patch::Strategic(p) => p["metadata"].get("resourceVersion").is_some(),
-            Patch::Json(p) => p.as_array().is_some_and(|ops| ops.iter().any(|o| o["path"] == "/metadata/resourceVersion")),
+            Patch::Json(p) => {
+                p.as_array().is_some_and(|ops| ops.iter().any(|o| o["path"] == "/metadata/resourceVersion"))
+            }
         };
         if !named && let Some(metadata) = new["metadata"].as_object_mut() {
             metadata.shift_remove("resourceVersion");
         }
-        *dropped.lock() = decode::shape(context.kind, &mut new, &[], validation).map_err(|status| as_invalid(status, validation))?;
+        *dropped.lock() =
+            decode::shape(context.kind, &mut new, &[], validation).map_err(|status| as_invalid(status, validation))?;
         Ok(new)
     };
     let mut written = update::run(api, context, name, Change { subresource, make: &make, tracked: false }).await?;
@@ -112,7 +124,9 @@ async fn apply_patch(
     incoming: &Incoming,
 ) -> Result<Written, Status> {
     if query.field_manager.is_none() {
-        return Err(Status::unprocessable("PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch"));
+        return Err(Status::unprocessable(
+            "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch",
+        ));
     }
     let schema = decode::schema(context.kind)?;
     let parsed = decode::body(incoming)?;
@@ -122,7 +136,9 @@ async fn apply_patch(
     let config = typed(schema, &config).map_err(|error| refused(&config, &error))?;
     let given = config["metadata"]["name"].as_str().unwrap_or_default();
     if given != name {
-        return Err(Status::bad_request(format!("the name of the object ({given}) does not match the name on the URL ({name})")));
+        return Err(Status::bad_request(format!(
+            "the name of the object ({given}) does not match the name on the URL ({name})"
+        )));
     }
     let api_version = context.kind.api_version();
     let writer = Writer {

@@ -32,7 +32,13 @@ pub(crate) struct Change<'a> {
     pub(crate) tracked: bool,
 }
 
-pub(crate) async fn serve(api: &Api, context: &Context, name: &str, incoming: &Incoming, form: Form) -> Result<Response, Status> {
+pub(crate) async fn serve(
+    api: &Api,
+    context: &Context,
+    name: &str,
+    incoming: &Incoming,
+    form: Form,
+) -> Result<Response, Status> {
     let parsed = decode::body(incoming)?;
     let mut object = parsed.value;
     decode::check_kind(context.kind, &object)?;
@@ -44,11 +50,19 @@ pub(crate) async fn serve(api: &Api, context: &Context, name: &str, incoming: &I
 }
 
 /// Replaces an object, or one of its subresources, by a whole new one.
-pub(crate) async fn replace(api: &Api, context: &Context, name: &str, subresource: &str, object: Value) -> Result<Written, Status> {
+pub(crate) async fn replace(
+    api: &Api,
+    context: &Context,
+    name: &str,
+    subresource: &str,
+    object: Value,
+) -> Result<Written, Status> {
     let kind = context.kind;
     let given = object["metadata"]["name"].as_str().unwrap_or_default();
     if given != name && !given.is_empty() {
-        return Err(Status::bad_request(format!("the name of the object ({given}) does not match the name on the URL ({name})")));
+        return Err(Status::bad_request(format!(
+            "the name of the object ({given}) does not match the name on the URL ({name})"
+        )));
     }
     let pinned = object["metadata"]["resourceVersion"].as_str().is_some_and(|v| !v.is_empty() && v != "0");
     if !pinned && !kind.strategy.unconditional_update {
@@ -84,8 +98,11 @@ pub(crate) async fn run(api: &Api, context: &Context, name: &str, change: Change
         };
         // What this member has may be old: only a confirmed state may refuse, and only so often.
         let outdated = matches!(failure, Failure::Refused(Refusal::Conflict { .. } | Refusal::NotFound));
-        let pinned_conflict = matches!(&failure, Failure::Status(status) if status.reason == "Conflict" && status.code == 409);
-        let retry = (outdated && (!fresh || attempt < ATTEMPTS) && !(fresh && matches!(failure, Failure::Refused(Refusal::NotFound))))
+        let pinned_conflict =
+            matches!(&failure, Failure::Status(status) if status.reason == "Conflict" && status.code == 409);
+        let retry = (outdated
+            && (!fresh || attempt < ATTEMPTS)
+            && !(fresh && matches!(failure, Failure::Refused(Refusal::NotFound))))
             || (pinned_conflict && !fresh);
         if !retry {
             return Err(failure.status(context.kind, name));
@@ -100,7 +117,13 @@ pub(crate) async fn run(api: &Api, context: &Context, name: &str, change: Change
     Err(Status::internal("an endless loop ended"))
 }
 
-async fn once(api: &Api, context: &Context, name: &str, entry: &Arc<Entry>, change: &Change<'_>) -> Result<Written, Failure> {
+async fn once(
+    api: &Api,
+    context: &Context,
+    name: &str,
+    entry: &Arc<Entry>,
+    change: &Change<'_>,
+) -> Result<Written, Failure> {
     let kind = context.kind;
     let old = object::decode(entry).map_err(Failure::Status)?;
     let mut new = (change.make)(&old).map_err(Failure::Status)?;
@@ -184,7 +207,10 @@ fn check_preconditions(context: &Context, name: &str, old: &Value, new: &Value) 
     if let Some(uid) = new["uid"].as_str().filter(|uid| !uid.is_empty())
         && old["uid"] != uid
     {
-        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", old["uid"].as_str().unwrap_or_default());
+        let why = format!(
+            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+            old["uid"].as_str().unwrap_or_default()
+        );
         return Err(Status::conflict(context.kind, name, &why));
     }
     match new["resourceVersion"].as_str() {

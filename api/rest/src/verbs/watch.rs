@@ -47,16 +47,26 @@ struct Watcher {
     done: bool,
 }
 
-pub(crate) async fn serve(api: Arc<Api>, context: Context, name: &str, query: &Query, form: Form) -> Result<Response, Status> {
+pub(crate) async fn serve(
+    api: Arc<Api>,
+    context: Context,
+    name: &str,
+    query: &Query,
+    form: Form,
+) -> Result<Response, Status> {
     let mut filter = Filter::parse(context.kind, query.label_selector.as_deref(), query.field_selector.as_deref())?;
     if !name.is_empty() {
         filter = filter.named(name);
     }
     if query.send_initial_events && query.resource_version_match.as_deref() != Some("NotOlderThan") {
-        return Err(Status::unprocessable("ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"));
+        return Err(Status::unprocessable(
+            "ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+        ));
     }
     if query.send_initial_events && !query.allow_bookmarks {
-        return Err(Status::unprocessable("ListOptions.meta.k8s.io \"\" is invalid: allowWatchBookmarks: Forbidden: sendInitialEvents requires allowWatchBookmarks"));
+        return Err(Status::unprocessable(
+            "ListOptions.meta.k8s.io \"\" is invalid: allowWatchBookmarks: Forbidden: sendInitialEvents requires allowWatchBookmarks",
+        ));
     }
     // Without a revision, or at 0, a watch begins with what is there.
     let from = revision(query)?.filter(|revision| *revision > 0);
@@ -248,7 +258,9 @@ impl Watcher {
         }
         let object = match self.form {
             Form::Table { .. } => table(self.kind, Vec::new(), metadata, false),
-            Form::Metadata => json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata}),
+            Form::Metadata => {
+                json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata})
+            }
             Form::Plain => json!({"kind": self.kind.kind, "apiVersion": self.kind.api_version(), "metadata": metadata}),
         };
         self.ready.push_back(format!("{}\n", json!({"type": "BOOKMARK", "object": object})).into());

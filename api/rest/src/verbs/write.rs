@@ -41,7 +41,13 @@ impl Failure {
 }
 
 /// Proposes one command on an object.
-pub(crate) async fn propose(api: &Api, context: &Context, key: String, expect: Expect, action: Action) -> Result<Revision, Failure> {
+pub(crate) async fn propose(
+    api: &Api,
+    context: &Context,
+    key: String,
+    expect: Expect,
+    action: Action,
+) -> Result<Revision, Failure> {
     let command = Command::Object(ObjectCommand { key: Bytes::from(key), epoch: context.epoch, expect, action });
     let outcomes = api
         .store
@@ -56,7 +62,13 @@ pub(crate) async fn propose(api: &Api, context: &Context, key: String, expect: E
 }
 
 /// Proposes to write an object.
-pub(crate) async fn put(api: &Api, context: &Context, name: &str, expect: Expect, encoded: &Encoded) -> Result<Revision, Failure> {
+pub(crate) async fn put(
+    api: &Api,
+    context: &Context,
+    name: &str,
+    expect: Expect,
+    encoded: &Encoded,
+) -> Result<Revision, Failure> {
     let key = context.key(name);
     let payload = encoded.payload(context.kind, key.as_bytes(), &*api.config.keyring);
     propose(api, context, key, expect, Action::Put(payload)).await

@@ -222,7 +222,8 @@ fn promote(deployment: &Deployment, versions: &[Version], index: usize, newest: 
 pub(super) fn resize(deployment: &Deployment, version: &Version, replicas: i64, plan: &mut Plan) {
     let set = &version.set;
     let (desired, max) = bounds(deployment);
-    let annotated = set.annotation(DESIRED) == Some(&desired.to_string()) && set.annotation(MAX) == Some(&max.to_string());
+    let annotated =
+        set.annotation(DESIRED) == Some(&desired.to_string()) && set.annotation(MAX) == Some(&max.to_string());
     if set.replicas == replicas && (annotated || replicas == 0) {
         return;
     }
@@ -255,7 +256,9 @@ fn clean_up(deployment: &Deployment, versions: &[Version], current: Option<usize
     let mut old: Vec<&Version> = versions
         .iter()
         .enumerate()
-        .filter(|(i, v)| Some(*i) != current && v.set.replicas == 0 && v.active == 0 && v.terminating == 0 && !v.set.meta.deleting)
+        .filter(|(i, v)| {
+            Some(*i) != current && v.set.replicas == 0 && v.active == 0 && v.terminating == 0 && !v.set.meta.deleting
+        })
         .map(|(_, v)| v)
         .collect();
     old.sort_by_key(|v| v.revision());
@@ -284,12 +287,14 @@ fn status(deployment: &Deployment, versions: &[Version], current: Option<usize>,
         wanted[field] = if value == 0 { Value::Null } else { value.into() };
     }
     let status = &deployment.object["status"];
-    let complete = updated == deployment.replicas && replicas == deployment.replicas && available == deployment.replicas;
+    let complete =
+        updated == deployment.replicas && replicas == deployment.replicas && available == deployment.replicas;
     let progressed = ["updatedReplicas", "readyReplicas", "availableReplicas", "replicas"]
         .iter()
         .any(|field| wanted[field].as_i64().unwrap_or(0) != status[field].as_i64().unwrap_or(0))
         || status["observedGeneration"] != wanted["observedGeneration"];
-    let conditions = conditions(deployment, versions, current, Progress { complete, progressed, available }, now_us, plan);
+    let conditions =
+        conditions(deployment, versions, current, Progress { complete, progressed, available }, now_us, plan);
     let old_conditions = status["conditions"].as_array().cloned().unwrap_or_default();
     let fields = wanted.as_object().cloned().unwrap_or_default();
     let differs = fields.iter().any(|(field, value)| match value {
@@ -360,7 +365,9 @@ fn progress_condition(
     let since = before.and_then(|c| c["lastUpdateTime"].as_str()).and_then(time::parse).unwrap_or(now_us);
     let deadline = since + deployment.progress_deadline_s.min(i64::from(i32::MAX)) * 1_000_000;
     let message = format!("ReplicaSet {name:?} is progressing.");
-    if progressed || (before.is_none_or(|c| c["reason"] == "NewReplicaSetAvailable" || c["reason"] == "DeploymentPaused")) {
+    if progressed
+        || (before.is_none_or(|c| c["reason"] == "NewReplicaSetAvailable" || c["reason"] == "DeploymentPaused"))
+    {
         plan.again_at(now_us + deployment.progress_deadline_s.min(i64::from(i32::MAX)) * 1_000_000);
         let mut fresh = condition(old, "Progressing", "True", "ReplicaSetUpdated", &message, now_us);
         fresh["lastUpdateTime"] = time::rfc3339(now_us).into();

@@ -70,10 +70,13 @@ fn ports(service: &Value, pod: &Pod) -> Value {
     let all = service["spec"]["ports"].as_array().into_iter().flatten();
     all.filter_map(|port| {
         let number = match &port["targetPort"] {
-            Value::String(name) => pod.ports.iter().find(|(n, _, p)| n == name && *p == port["protocol"].as_str().unwrap_or("TCP"))?.1,
+            Value::String(name) => {
+                pod.ports.iter().find(|(n, _, p)| n == name && *p == port["protocol"].as_str().unwrap_or("TCP"))?.1
+            }
             number => number.as_i64().filter(|n| *n != 0).or(port["port"].as_i64())?,
         };
-        let mut found = json!({"name": port["name"].as_str().unwrap_or_default(), "port": number, "protocol": port["protocol"]});
+        let mut found =
+            json!({"name": port["name"].as_str().unwrap_or_default(), "port": number, "protocol": port["protocol"]});
         if let Some(protocol) = port["appProtocol"].as_str() {
             found["appProtocol"] = protocol.into();
         }
@@ -117,7 +120,9 @@ fn slices(view: &View, key: &Key, service: &Value, groups: &BTreeMap<String, (Va
         .filter(|(id, _)| std::ptr::eq(id.kind(), &ENDPOINT_SLICE))
         .filter_map(|(_, key)| Some((key.clone(), Value::clone(view.get(&ENDPOINT_SLICE, key)?))))
         .collect();
-    existing.retain(|(_, slice)| slice["metadata"]["labels"]["endpointslice.kubernetes.io/managed-by"] == "endpointslice-controller.k8s.io");
+    existing.retain(|(_, slice)| {
+        slice["metadata"]["labels"]["endpointslice.kubernetes.io/managed-by"] == "endpointslice-controller.k8s.io"
+    });
     for (ports, endpoints) in wanted {
         // Slices keep what they hold as far as they can: a slice that shares endpoints is the one to update.
         let shares = |slice: &Value| {
@@ -148,7 +153,10 @@ fn slices(view: &View, key: &Key, service: &Value, groups: &BTreeMap<String, (Va
     }
     for (key, slice) in existing {
         let uid = slice["metadata"]["uid"].as_str().map(str::to_owned);
-        plan.push(Intent::Delete { target: Target::of(&ENDPOINT_SLICE, &key.namespace, &key.name), deletion: Deletion { uid, ..Deletion::default() } });
+        plan.push(Intent::Delete {
+            target: Target::of(&ENDPOINT_SLICE, &key.namespace, &key.name),
+            deletion: Deletion { uid, ..Deletion::default() },
+        });
     }
 }
 

@@ -59,8 +59,10 @@ fn reconcile(view: &View, key: &Key, _now_us: i64) -> Plan {
     }
     let alive = |uid: &str| view.by_uid(uid).and_then(|(id, key)| view.meta(id.kind(), key));
     let living: Vec<_> = meta.owners.iter().filter_map(|owner| alive(&owner.uid)).collect();
-    let waited_for = living.iter().any(|owner| owner.deleting && owner.finalizers.iter().any(|f| f == "foregroundDeletion"));
-    let kept = living.iter().any(|owner| !(owner.deleting && owner.finalizers.iter().any(|f| f == "foregroundDeletion")));
+    let waited_for =
+        living.iter().any(|owner| owner.deleting && owner.finalizers.iter().any(|f| f == "foregroundDeletion"));
+    let kept =
+        living.iter().any(|owner| !(owner.deleting && owner.finalizers.iter().any(|f| f == "foregroundDeletion")));
     if kept {
         return plan;
     }
@@ -97,7 +99,11 @@ fn release(view: &View, meta: &Meta, target: Target, plan: &mut Plan) {
     if done {
         let finalizers: Vec<&String> =
             meta.finalizers.iter().filter(|f| *f != "orphan" && *f != "foregroundDeletion").collect();
-        plan.push(Intent::Patch { target, at: Some(meta.revision), patch: json!({"metadata": {"finalizers": finalizers}}) });
+        plan.push(Intent::Patch {
+            target,
+            at: Some(meta.revision),
+            patch: json!({"metadata": {"finalizers": finalizers}}),
+        });
     }
 }
 

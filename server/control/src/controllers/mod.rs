@@ -8,8 +8,8 @@ mod namespace;
 mod node_lifecycle;
 mod pod_gc;
 mod replica_set;
-mod root_ca;
 mod rollout;
+mod root_ca;
 mod service_account;
 mod taint_eviction;
 

@@ -42,7 +42,8 @@ fn reconcile(view: &View, key: &Key, _now_us: i64) -> Plan {
             },
         });
     }
-    let finalized = view.get(&NAMESPACE, key).is_some_and(|n| n["spec"]["finalizers"].as_array().is_none_or(Vec::is_empty));
+    let finalized =
+        view.get(&NAMESPACE, key).is_some_and(|n| n["spec"]["finalizers"].as_array().is_none_or(Vec::is_empty));
     if !remains && !finalized {
         plan.push(Intent::Finalize { target: Target::of(&NAMESPACE, "", &key.name), finalizers: Vec::new() });
     }

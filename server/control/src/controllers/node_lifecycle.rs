@@ -112,7 +112,8 @@ fn taints(node: &Value, revision: u64, target: Target, now_us: i64, mut plan: Pl
         wanted.push(("node.kubernetes.io/unschedulable", "NoSchedule"));
     }
     let current = node["spec"]["taints"].as_array().cloned().unwrap_or_default();
-    let managed = |key: &str| key == "node.kubernetes.io/unschedulable" || CONDITION_TAINTS.iter().any(|(.., k)| *k == key);
+    let managed =
+        |key: &str| key == "node.kubernetes.io/unschedulable" || CONDITION_TAINTS.iter().any(|(.., k)| *k == key);
     let is = |taint: &Value, (key, effect): (&str, &str)| taint["key"] == key && taint["effect"] == effect;
     let mut next: Vec<Value> = current
         .iter()

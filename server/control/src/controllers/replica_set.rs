@@ -126,7 +126,9 @@ fn create(set: &ReplicaSet) -> Intent {
 fn rank(view: &View, pods: &mut [&Pod]) {
     let together = |pod: &Pod| {
         let owner = pod.meta.controller().map(|o| o.uid.clone());
-        view.pods_on(&pod.node).filter(|other| other.meta.controller().map(|o| o.uid.clone()) == owner && other.active()).count()
+        view.pods_on(&pod.node)
+            .filter(|other| other.meta.controller().map(|o| o.uid.clone()) == owner && other.active())
+            .count()
     };
     pods.sort_by_cached_key(|pod| {
         (
@@ -168,7 +170,11 @@ fn status(set: &ReplicaSet, pods: &[&Pod], now_us: i64, plan: &mut Plan) {
     }
     // A pod that is ready becomes available by the passing of time alone.
     if set.min_ready_s > 0 {
-        let next = pods.iter().filter(|pod| pod.ready()).filter_map(|pod| pod.ready_since_us).map(|at| at + set.min_ready_s * 1_000_000);
+        let next = pods
+            .iter()
+            .filter(|pod| pod.ready())
+            .filter_map(|pod| pod.ready_since_us)
+            .map(|at| at + set.min_ready_s * 1_000_000);
         if let Some(at) = next.filter(|at| *at > now_us).min() {
             plan.again_at(at);
         }

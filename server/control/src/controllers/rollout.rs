@@ -49,7 +49,10 @@ impl Size {
 }
 
 fn recreate(deployment: &Deployment, versions: &[Version], sizes: &[Size], new: usize) -> Vec<i64> {
-    let old_gone = versions.iter().enumerate().all(|(i, v)| i == new || (v.active == 0 && v.terminating == 0 && v.set.replicas == 0));
+    let old_gone = versions
+        .iter()
+        .enumerate()
+        .all(|(i, v)| i == new || (v.active == 0 && v.terminating == 0 && v.set.replicas == 0));
     (0..sizes.len())
         .map(|i| match (i == new, old_gone) {
             (true, true) => deployment.replicas,
@@ -98,7 +101,11 @@ fn proportional(deployment: &Deployment, sizes: &[Size], current: Option<usize>)
         _ => {
             let surge = deployment.rolling.map_or(0, |r| r.surge);
             let allowed = if deployment.replicas > 0 { deployment.replicas + surge } else { 0 };
-            let change = if total > allowed || total < deployment.replicas { allowed.min(deployment.replicas.max(total)) - total } else { 0 };
+            let change = if total > allowed || total < deployment.replicas {
+                allowed.min(deployment.replicas.max(total)) - total
+            } else {
+                0
+            };
             let change = if total < deployment.replicas { deployment.replicas - total } else { change };
             let mut left = change;
             for index in &alive {

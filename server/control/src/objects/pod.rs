@@ -73,7 +73,12 @@ impl Pod {
             phase,
             ready_since_us: ready.map(|c| c["lastTransitionTime"].as_str().and_then(time::parse).unwrap_or(0)),
             ip: text(status, "podIP"),
-            restarts: status["containerStatuses"].as_array().into_iter().flatten().filter_map(|c| c["restartCount"].as_i64()).sum(),
+            restarts: status["containerStatuses"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(|c| c["restartCount"].as_i64())
+                .sum(),
             deletion_cost: cost.as_str().and_then(|c| c.parse().ok()).unwrap_or(0),
             ports,
             tolerations: spec["tolerations"].as_array().cloned().unwrap_or_default(),
@@ -97,6 +102,7 @@ impl Pod {
 
     /// Ready for so many seconds.
     pub fn available(&self, min_ready_s: i64, now_us: i64) -> bool {
-        self.active() && self.ready_since_us.is_some_and(|since| since + min_ready_s * 1_000_000 <= now_us || min_ready_s == 0)
+        self.active()
+            && self.ready_since_us.is_some_and(|since| since + min_ready_s * 1_000_000 <= now_us || min_ready_s == 0)
     }
 }

@@ -123,7 +123,11 @@ mod tests {
         for (value, replicas, surge, unavailable) in
             [(json!("25%"), 10, 3, 2), (json!("25%"), 4, 1, 1), (json!(2), 10, 2, 2), (json!("25%"), 1, 1, 0)]
         {
-            assert_eq!((amount(&value, replicas, true), amount(&value, replicas, false)), (surge, unavailable), "{value}");
+            assert_eq!(
+                (amount(&value, replicas, true), amount(&value, replicas, false)),
+                (surge, unavailable),
+                "{value}"
+            );
         }
     }
 }

@@ -28,7 +28,8 @@ impl Error {
     pub(super) fn from_status(code: u16, body: &[u8]) -> Self {
         let status: Value = serde_json::from_slice(body).unwrap_or_default();
         let text = |field: &str| status[field].as_str().unwrap_or_default().to_owned();
-        let message = if status["message"].is_string() { text("message") } else { String::from_utf8_lossy(body).into_owned() };
+        let message =
+            if status["message"].is_string() { text("message") } else { String::from_utf8_lossy(body).into_owned() };
         Self::Refused { code, reason: text("reason"), message }
     }
 

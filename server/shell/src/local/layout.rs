@@ -198,12 +198,7 @@ impl Layout {
             let ports = self.shape.ports(i);
             args.push(format!("--member={}={peer},{},{}", i + 1, loopback(ports.peer), loopback(ports.api)));
         }
-        Process {
-            folder: self.dir.join(&name),
-            name,
-            args,
-            ports: vec![("API", ports.api), ("peer", ports.peer)],
-        }
+        Process { folder: self.dir.join(&name), name, args, ports: vec![("API", ports.api), ("peer", ports.peer)] }
     }
 
     fn front_door(&self) -> Process {

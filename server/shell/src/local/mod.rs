@@ -97,7 +97,11 @@ pub async fn run(args: Args) -> Result<()> {
         }
         Command::Stop { name } => {
             let process = Layout::open(&args.dir)?.process(&name)?;
-            if process.stop(STOP_LIMIT).await? { say!("{name} stopped") } else { say!("{name} was not running") }
+            if process.stop(STOP_LIMIT).await? {
+                say!("{name} stopped")
+            } else {
+                say!("{name} was not running")
+            }
             Ok(())
         }
         Command::Status => status::print(&Layout::open(&args.dir)?).await,

@@ -154,12 +154,8 @@ mod tests {
     fn a_taken_port_is_named_with_its_purpose() {
         let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = holder.local_addr().unwrap().port();
-        let process = Process {
-            name: "m2".to_owned(),
-            folder: PathBuf::new(),
-            args: Vec::new(),
-            ports: vec![("API", port)],
-        };
+        let process =
+            Process { name: "m2".to_owned(), folder: PathBuf::new(), args: Vec::new(), ports: vec![("API", port)] };
         let error = process.check_ports().unwrap_err().to_string();
         assert!(error.starts_with(&format!("port {port} (API of m2) is taken")), "{error}");
     }

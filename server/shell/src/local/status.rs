@@ -40,10 +40,5 @@ pub async fn print(layout: &Layout) -> Result<()> {
 async fn role(layout: &Layout, name: &str) -> Option<String> {
     let index = layout.shape.master_names().iter().position(|n| n == name)?;
     let body = crate::standing::ask(layout.api(index), &layout.ca(), &layout.dir.join("admin")).await.ok()?;
-    Some(format!(
-        "{}, term {}, revision {}",
-        if body.leads { "leader" } else { "follower" },
-        body.term,
-        body.revision
-    ))
+    Some(format!("{}, term {}, revision {}", if body.leads { "leader" } else { "follower" }, body.term, body.revision))
 }

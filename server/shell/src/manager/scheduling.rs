@@ -49,7 +49,8 @@ async fn carry_out(executor: Arc<Executor>, batch: Batch, reports: mpsc::Unbound
         .binds
         .into_iter()
         .map(|bind| {
-            let address = Address { group: "", plural: "pods", namespace: bind.namespace.clone(), name: bind.name.clone() };
+            let address =
+                Address { group: "", plural: "pods", namespace: bind.namespace.clone(), name: bind.name.clone() };
             let (executor, caller) = (&executor, &caller);
             async move {
                 let verb = Verb::Bind { uid: bind.uid.clone(), node: bind.node.clone() };
@@ -80,15 +81,24 @@ async fn carry_out(executor: Arc<Executor>, batch: Batch, reports: mpsc::Unbound
         return;
     }
     for victim in batch.victims {
-        let address = Address { group: "", plural: "pods", namespace: victim.namespace.clone(), name: victim.name.clone() };
+        let address =
+            Address { group: "", plural: "pods", namespace: victim.namespace.clone(), name: victim.name.clone() };
         let verb = Verb::Delete { uid: Some(victim.uid.clone()), at: None, grace_period_s: None, propagation: None };
         if let Err(status) = executor.api.call(&caller, &address, verb).await {
             tracing::debug!(pod = victim.name, message = status.message, "a preemption was refused");
         }
-        events.push(event(&victim.namespace, &victim.name, &victim.uid, "Normal", "Preempted", "Preempted to make room for a pod of higher priority".to_owned()));
+        events.push(event(
+            &victim.namespace,
+            &victim.name,
+            &victim.uid,
+            "Normal",
+            "Preempted",
+            "Preempted to make room for a pod of higher priority".to_owned(),
+        ));
     }
     for failure in &batch.failures {
-        let address = Address { group: "", plural: "pods", namespace: failure.namespace.clone(), name: failure.name.clone() };
+        let address =
+            Address { group: "", plural: "pods", namespace: failure.namespace.clone(), name: failure.name.clone() };
         let condition = json!({
             "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": failure.message,
             "lastTransitionTime": api_kinds::time::rfc3339(now_us()), "lastProbeTime": null,
@@ -98,7 +108,14 @@ async fn carry_out(executor: Arc<Executor>, batch: Batch, reports: mpsc::Unbound
         if let Err(status) = executor.api.call(&caller, &address, verb).await {
             tracing::debug!(pod = failure.name, message = status.message, "a pod's condition was not written");
         }
-        events.push(event(&failure.namespace, &failure.name, &failure.uid, "Warning", "FailedScheduling", failure.message.clone()));
+        events.push(event(
+            &failure.namespace,
+            &failure.name,
+            &failure.uid,
+            "Warning",
+            "FailedScheduling",
+            failure.message.clone(),
+        ));
     }
     let mut recording: FuturesUnordered<_> = events.iter().map(|event| executor.api.report(&caller, event)).collect();
     while let Some(recorded) = recording.next().await {

@@ -62,7 +62,8 @@ pub(super) async fn serve(options: &Options, epoch: Epoch) -> &'static str {
         }
         placing += scheduling::place(&mut scheduler, &executor, &reports, placing);
         let wake_us = [runner.next_timer_us(), scheduler.next_wake()].into_iter().flatten().min();
-        let sleep = wake_us.map_or(Duration::from_secs(60), |at| Duration::from_micros(u64::try_from(at - now_us()).unwrap_or(0)));
+        let sleep = wake_us
+            .map_or(Duration::from_secs(60), |at| Duration::from_micros(u64::try_from(at - now_us()).unwrap_or(0)));
         tokio::select! {
             batch = cursor.next(BATCH) => {
                 let Ok(batch) = batch else { return "the watch ended" };

@@ -52,7 +52,8 @@ pub(super) struct Script {
 impl Behaviour {
     /// The script of a pod with these annotations. A number that cannot be read counts as absent.
     pub(super) fn script(&self, annotations: &BTreeMap<String, String>) -> Script {
-        let number = |name: &str| annotations.get(&format!("simulated.trireme.io/{name}")).and_then(|v| v.parse::<u64>().ok());
+        let number =
+            |name: &str| annotations.get(&format!("simulated.trireme.io/{name}")).and_then(|v| v.parse::<u64>().ok());
         let ms = |name: &str, default: u64| Duration::from_millis(number(name).unwrap_or(default));
         let exit_code = annotations.get("simulated.trireme.io/exit-code").and_then(|v| v.parse::<i32>().ok());
         let run_for = number("run-for-ms");
@@ -73,9 +74,10 @@ mod tests {
     #[test]
     fn annotations_override_the_flags() {
         let behaviour = Behaviour::default();
-        let annotations: BTreeMap<String, String> = [("start-delay-ms", "5"), ("exit-code", "3"), ("ready-delay-ms", "soon")]
-            .map(|(k, v)| (format!("simulated.trireme.io/{k}"), v.to_owned()))
-            .into();
+        let annotations: BTreeMap<String, String> =
+            [("start-delay-ms", "5"), ("exit-code", "3"), ("ready-delay-ms", "soon")]
+                .map(|(k, v)| (format!("simulated.trireme.io/{k}"), v.to_owned()))
+                .into();
         let script = behaviour.script(&annotations);
         assert_eq!(script.start, Duration::from_millis(5));
         assert_eq!(script.ready, Duration::from_millis(20));

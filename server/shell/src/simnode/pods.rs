@@ -105,7 +105,12 @@ async fn follow(
 }
 
 /// Hands what the API says of a pod to its task, which is begun when need be.
-fn take(node: &Arc<Node>, pods: &mut HashMap<String, mpsc::UnboundedSender<Option<PodSpec>>>, object: &Value, gone: bool) {
+fn take(
+    node: &Arc<Node>,
+    pods: &mut HashMap<String, mpsc::UnboundedSender<Option<PodSpec>>>,
+    object: &Value,
+    gone: bool,
+) {
     let pod = match PodSpec::deserialize(object) {
         Ok(pod) => pod,
         Err(error) => {
