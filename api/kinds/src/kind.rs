@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::Causes;
+use crate::equality::same;
 use crate::meta::NameRule;
 
 /// A built-in kind. One `pub static` a kind, in that kind's file; [`crate::registry`] lists them.
@@ -32,9 +33,12 @@ pub struct Kind {
     pub verbs: &'static [&'static str],
     /// Behaviour at create and update.
     pub strategy: Strategy,
-    /// Columns of the table after Name (which every table has first), before those of `-o wide`.
+    /// What the first column of the table, Name, shows; `None` where the table has no such column (Events). See
+    /// [`Kind::table_columns`].
+    pub name_cell: Option<fn(object: &Value) -> String>,
+    /// The other columns of the table, with those of `-o wide`.
     pub columns: &'static [Column],
-    /// The cells of one object, one per column; `now` in microseconds since the epoch.
+    /// The cells of one object, one per column of `columns`; `now` in microseconds since the epoch.
     pub cells: fn(object: &Value, now_us: i64) -> Vec<Cell>,
     /// Field selectors beyond `metadata.name` and `metadata.namespace`: label and how to read it.
     pub selectable: &'static [Selectable],
@@ -42,6 +46,19 @@ pub struct Kind {
     pub name_rule: NameRule,
     /// Whether values are encrypted in every file (Secrets).
     pub sealed: bool,
+    /// For a kind that is another face of objects stored as some other kind (events.k8s.io Events are core Events).
+    pub stored_as: Option<Conversion>,
+}
+
+/// How the objects of a kind become those of the kind that they are stored as, and back. Neither loses anything.
+#[derive(Clone, Copy, Debug)]
+pub struct Conversion {
+    /// The kind under whose keys, and in whose form, objects are stored.
+    pub storage: &'static Kind,
+    /// From the served form to the stored one.
+    pub to_storage: fn(&mut Value),
+    /// From the stored form to the served one.
+    pub from_storage: fn(&mut Value),
 }
 
 /// A field that `fieldSelector` may name, and how to read it.
@@ -72,7 +89,10 @@ pub struct Subresource {
     pub verbs: &'static [&'static str],
 }
 
-/// What happens to an object of the kind on its way in. Each function is pure and total.
+/// What happens to an object of the kind on its way in, in Kubernetes' order: `default`, mutating admission, `default`
+/// again, then `prepare_…`, then validation. Before `prepare_create` the metadata has its name, uid and
+/// creationTimestamp; before `prepare_update` and `prepare_status` the server's own metadata (uid, timestamps,
+/// generation) is that of the old object. Each function is pure and total.
 #[derive(Clone, Copy, Debug)]
 pub struct Strategy {
     /// Fills in defaults (Kubernetes' `SetDefaults_*`). Idempotent.
@@ -81,12 +101,14 @@ pub struct Strategy {
     pub prepare_create: fn(&mut Value),
     /// Before an update through the main resource: keep the old status, bump `metadata.generation` when the spec changed …
     pub prepare_update: fn(new: &mut Value, old: &Value),
-    /// Before an update through `/status`: keep everything but status (and what Kubernetes lets through).
+    /// Before an update through `/status`: keep everything but status and metadata (and what Kubernetes lets through).
     pub prepare_status: fn(new: &mut Value, old: &Value),
     /// Findings about a new object (and about the new form at each update); object metadata is validated generically.
     pub validate: fn(&Value) -> Causes,
     /// Further findings about an update: immutable fields and the like.
     pub validate_update: fn(new: &Value, old: &Value) -> Causes,
+    /// Findings about an update through `/status`, in place of the two above.
+    pub validate_status: fn(new: &Value, old: &Value) -> Causes,
     /// Whether an update without `metadata.resourceVersion` is accepted.
     pub unconditional_update: bool,
     /// Whether PUT on a name that does not exist creates it.
@@ -120,6 +142,7 @@ impl Strategy {
         prepare_status: |_, _| {},
         validate: |_| Causes::new(),
         validate_update: |_, _| Causes::new(),
+        validate_status: |_, _| Causes::new(),
         unconditional_update: true,
         create_on_update: false,
         grace_period_s: |_| None,
@@ -155,23 +178,13 @@ pub fn keep_status(new: &mut Value, old: &Value) {
     }
 }
 
-/// Everything but the status stands as it was; of metadata, labels and annotations of `/status` writes do not count.
+/// Everything but status and metadata stands as it was.
 pub fn keep_all_but_status(new: &mut Value, old: &Value) {
-    let status = new.get("status").cloned();
-    let version = new["metadata"].get("resourceVersion").cloned();
-    let managed = new["metadata"].get("managedFields").cloned();
-    *new = old.clone();
-    let Value::Object(map) = new else { return };
-    map.shift_remove("status");
-    if let Some(status) = status {
-        map.insert("status".to_owned(), status);
-    }
-    if let Some(metadata) = map.get_mut("metadata").and_then(Value::as_object_mut) {
-        for (name, value) in [("resourceVersion", version), ("managedFields", managed)] {
-            if let Some(value) = value {
-                metadata.insert(name.to_owned(), value);
-            }
-        }
+    let (Value::Object(map), Value::Object(before)) = (new, old) else { return };
+    let taken = |name: &str| matches!(name, "status" | "metadata");
+    map.retain(|name, _| taken(name) || before.contains_key(name));
+    for (name, value) in before.iter().filter(|(name, _)| !taken(name)) {
+        map.insert(name.clone(), value.clone());
     }
 }
 
@@ -185,13 +198,18 @@ pub fn set_generation(new: &mut Value, generation: i64) {
 /// Bumps `metadata.generation` when the spec has changed.
 pub fn bump_generation(new: &mut Value, old: &Value) {
     let generation = old["metadata"]["generation"].as_i64().unwrap_or(0);
-    let changed = new.get("spec") != old.get("spec");
+    let changed = !same(&new["spec"], &old["spec"]);
     set_generation(new, generation + i64::from(changed));
 }
 
 /// A column of strings.
 pub const fn column(name: &'static str) -> Column {
     Column { name, kind: "string", format: "", priority: 0 }
+}
+
+/// A column of booleans.
+pub const fn boolean(name: &'static str) -> Column {
+    Column { name, kind: "boolean", format: "", priority: 0 }
 }
 
 /// A column of integers.
@@ -217,6 +235,11 @@ pub const SCALE: Subresource = Subresource {
     verbs: &["get", "patch", "update"],
 };
 
+/// The name of an object.
+fn name_cell(object: &Value) -> String {
+    object["metadata"]["name"].as_str().unwrap_or_default().to_owned()
+}
+
 /// The age of an object, the last column of most tables.
 pub fn age(object: &Value, now_us: i64) -> Cell {
     crate::time::age(object["metadata"]["creationTimestamp"].as_str(), now_us).into()
@@ -237,11 +260,13 @@ impl Kind {
         subresources: &[],
         verbs: ALL_VERBS,
         strategy: Strategy::PLAIN,
+        name_cell: Some(name_cell),
         columns: &[column("Age")],
         cells: |object, now_us| vec![age(object, now_us)],
         selectable: &[],
         name_rule: crate::names::dns1123_subdomain,
         sealed: false,
+        stored_as: None,
     };
 
     /// `apps/v1`, or `v1` for the core group.
@@ -259,8 +284,25 @@ impl Kind {
         self.scope == Scope::Namespaced
     }
 
-    /// The prefix of all keys of the kind: `/registry/<group>/<plural>/`, the core group written `core`.
+    /// The columns of the kind's table.
+    pub fn table_columns(&self) -> impl Iterator<Item = &Column> {
+        const NAME: Column = Column { name: "Name", kind: "string", format: "name", priority: 0 };
+        self.name_cell.map(|_| &NAME).into_iter().chain(self.columns)
+    }
+
+    /// The cells of an object, one per column of [`Kind::table_columns`]; `now` in microseconds since the epoch.
+    pub fn table_cells(&self, object: &Value, now_us: i64) -> Vec<Cell> {
+        let mut cells: Vec<Cell> = self.name_cell.map(|show| show(object).into()).into_iter().collect();
+        cells.extend((self.cells)(object, now_us));
+        cells
+    }
+
+    /// The prefix of all keys of the kind: `/registry/<group>/<plural>/`, the core group written `core`; that of the kind
+    /// it is stored as, if any.
     pub fn key_prefix(&self) -> String {
+        if let Some(conversion) = &self.stored_as {
+            return conversion.storage.key_prefix();
+        }
         let group = if self.group.is_empty() { "core" } else { self.group };
         format!("/registry/{group}/{}/", self.plural)
     }

@@ -1,24 +1,49 @@
-//! Scale (autoscaling/v1): the number of replicas of a workload, seen through `/scale`.
+//! Scale (autoscaling/v1): the number of replicas of a workload, seen through `/scale`. Nothing is stored under it.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use crate::path::text;
-use crate::selector::{Operator, Selector};
+use crate::findings::{Findings, NEGATIVE};
+use crate::path::{Path, integer, set as set_field, text};
+use crate::selector::Selector;
+use crate::{Causes, Kind, Strategy};
+
+/// Scale.
+pub static SCALE: Kind = Kind {
+    group: "autoscaling",
+    kind: "Scale",
+    plural: "scales",
+    singular: "scale",
+    schema: "io.k8s.api.autoscaling.v1.Scale",
+    verbs: &[],
+    strategy: Strategy { validate, ..Strategy::PLAIN },
+    ..Kind::BASE
+};
+
+fn validate(scale: &Value) -> Causes {
+    let mut findings = Findings::default();
+    let replicas = integer(&scale["spec"], "replicas");
+    if replicas < 0 {
+        findings.invalid(Path::root("spec.replicas"), replicas, NEGATIVE);
+    }
+    findings.done()
+}
 
 /// The Scale of a workload.
 pub fn of(object: &Value) -> Value {
-    let metadata = &object["metadata"];
+    let mut metadata = Map::new();
+    for field in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
+        if let Some(value) = object["metadata"].get(field) {
+            metadata.insert(field.to_owned(), value.clone());
+        }
+    }
     json!({
         "kind": "Scale",
         "apiVersion": "autoscaling/v1",
-        "metadata": {
-            "name": metadata["name"], "namespace": metadata["namespace"], "uid": metadata["uid"],
-            "resourceVersion": metadata["resourceVersion"], "creationTimestamp": metadata["creationTimestamp"],
-        },
-        "spec": {"replicas": object["spec"]["replicas"].as_i64().unwrap_or(0)},
+        "metadata": metadata,
+        "spec": {"replicas": integer(&object["spec"], "replicas")},
         "status": {
-            "replicas": object["status"]["replicas"].as_i64().unwrap_or(0),
-            "selector": selector_text(&object["spec"]["selector"]),
+            "replicas": integer(&object["status"], "replicas"),
+            "selector": Selector::from_object(&object["spec"]["selector"]).to_string(),
         },
     })
 }
@@ -32,32 +57,33 @@ pub fn set(object: &mut Value, scale: &Value) -> Result<(), String> {
     if !name.is_empty() && object["metadata"]["name"] != name {
         return Err(format!("the name of the scale object ({name}) does not match the name on the URL"));
     }
-    let replicas = scale["spec"]["replicas"].as_i64().unwrap_or(0);
-    if replicas < 0 {
-        return Err("spec.replicas: Invalid value: must be greater than or equal to 0".to_owned());
+    if let Some(cause) = validate(scale).first() {
+        return Err(cause.to_string());
     }
-    object["spec"]["replicas"] = replicas.into();
+    set_field(&mut object["spec"], "replicas", integer(&scale["spec"], "replicas").into());
     Ok(())
 }
 
-/// A label selector as a query would say it.
-pub fn selector_text(selector: &Value) -> String {
-    let mut terms: Vec<String> = Selector::from_object(selector)
-        .0
-        .into_iter()
-        .map(|requirement| {
-            let key = requirement.key;
-            match requirement.operator {
-                Operator::In(values) if values.len() == 1 => format!("{key}={}", values[0]),
-                Operator::In(values) => format!("{key} in ({})", values.join(",")),
-                Operator::NotIn(values) => format!("{key} notin ({})", values.join(",")),
-                Operator::Exists => key,
-                Operator::DoesNotExist => format!("!{key}"),
-                Operator::Gt(bound) => format!("{key}>{bound}"),
-                Operator::Lt(bound) => format!("{key}<{bound}"),
-            }
-        })
-        .collect();
-    terms.sort();
-    terms.join(",")
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_workload_is_scaled_through_its_scale() {
+        let mut object = json!({
+            "metadata": {"name": "web", "namespace": "d", "uid": "u", "resourceVersion": "5"},
+            "spec": {"replicas": 2, "selector": {"matchLabels": {"b": "2", "a": "1"}}}, "status": {"replicas": 1},
+        });
+        let mut scale = of(&object);
+        assert_eq!(scale["status"], json!({"replicas": 1, "selector": "a=1,b=2"}));
+        scale["spec"]["replicas"] = 5.into();
+        set(&mut object, &scale).unwrap();
+        assert_eq!(object["spec"]["replicas"], 5);
+        scale["spec"]["replicas"] = (-1).into();
+        assert_eq!(
+            set(&mut object, &scale).unwrap_err(),
+            "spec.replicas: Invalid value: -1: must be greater than or equal to 0"
+        );
+        assert!(set(&mut object, &json!({"metadata": {"name": "api"}})).is_err());
+    }
 }

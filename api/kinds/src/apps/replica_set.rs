@@ -1,9 +1,13 @@
 //! ReplicaSet.
 
-use super::{count, default_template, validate_workload, wide_cells};
+use serde_json::Value;
+
+use super::{SPEC, count, validate_counts};
+use crate::findings::Findings;
 use crate::kind::{SCALE, age, column, integer, status, wide};
-use crate::path::Findings;
-use crate::{Kind, Strategy};
+use crate::path::{default, part};
+use crate::pod_template::{self, wide_cells};
+use crate::{Causes, Cell, Kind, Strategy, path};
 
 /// ReplicaSet.
 pub static REPLICA_SET: Kind = Kind {
@@ -16,15 +20,30 @@ pub static REPLICA_SET: Kind = Kind {
     schema: "io.k8s.api.apps.v1.ReplicaSet",
     subresources: &[SCALE, status("ReplicaSet")],
     strategy: Strategy {
-        default: default_template,
-        validate: |object| {
-            let mut findings = Findings::default();
-            validate_workload(object, &mut findings);
-            findings.done()
+        default: |object| {
+            if let Some(spec) = part(object, "spec") {
+                pod_template::default(spec);
+                default(spec, "replicas", || 1.into());
+            }
         },
+        validate,
         validate_update: |new, old| {
             let mut findings = Findings::default();
-            findings.immutable("spec.selector", &new["spec"]["selector"], &old["spec"]["selector"]);
+            findings.immutable(SPEC.field("selector"), &new["spec"]["selector"], &old["spec"]["selector"]);
+            findings.done()
+        },
+        validate_status: |new, _| {
+            let mut findings = Findings::default();
+            let counts = [
+                "replicas",
+                "fullyLabeledReplicas",
+                "readyReplicas",
+                "availableReplicas",
+                "observedGeneration",
+                "terminatingReplicas",
+            ];
+            let below = ["fullyLabeledReplicas", "readyReplicas", "availableReplicas"];
+            validate_counts(new, &counts, &below, &mut findings);
             findings.done()
         },
         ..Strategy::SPEC_AND_STATUS
@@ -38,18 +57,29 @@ pub static REPLICA_SET: Kind = Kind {
         wide("Images"),
         wide("Selector"),
     ],
-    cells: |object, now_us| {
-        let [containers, images, selector] = wide_cells(object);
-        vec![
-            object["spec"]["replicas"].as_i64().unwrap_or(0).into(),
-            count(object, "replicas").into(),
-            count(object, "readyReplicas").into(),
-            age(object, now_us),
-            containers,
-            images,
-            selector,
-        ]
-    },
+    cells,
     selectable: &[("status.replicas", |o| count(o, "replicas").to_string())],
     ..Kind::BASE
 };
+
+fn validate(object: &Value) -> Causes {
+    let mut findings = Findings::default();
+    let spec = &object["spec"];
+    findings.non_negatives(SPEC, spec, &["replicas", "minReadySeconds"]);
+    pod_template::validate_selector(spec, "deployment", SPEC, &mut findings);
+    pod_template::validate_endless(&spec["template"], "ReplicaSet", SPEC.field("template"), &mut findings);
+    findings.done()
+}
+
+fn cells(object: &Value, now_us: i64) -> Vec<Cell> {
+    let [containers, images, selector] = wide_cells(&object["spec"]);
+    vec![
+        path::integer(&object["spec"], "replicas").into(),
+        count(object, "replicas").into(),
+        count(object, "readyReplicas").into(),
+        age(object, now_us),
+        containers,
+        images,
+        selector,
+    ]
+}

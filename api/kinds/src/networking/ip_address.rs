@@ -2,9 +2,10 @@
 
 use serde_json::Value;
 
+use crate::findings::Findings;
 use crate::kind::{age, column};
-use crate::path::{Findings, text};
-use crate::{Kind, Scope, Strategy};
+use crate::path::{Path, text};
+use crate::{Causes, Kind, Scope, Strategy, names};
 
 /// IPAddress.
 pub static IP_ADDRESS: Kind = Kind {
@@ -16,35 +17,55 @@ pub static IP_ADDRESS: Kind = Kind {
     scope: Scope::Cluster,
     schema: "io.k8s.api.networking.v1.IPAddress",
     strategy: Strategy {
-        validate: |object| {
-            let mut findings = Findings::default();
-            let parent = &object["spec"]["parentRef"];
-            if parent.is_null() {
-                findings.required("spec.parentRef", "");
-            }
-            let name = text(&object["metadata"], "name");
-            if name.parse::<std::net::IpAddr>().is_err() {
-                findings.invalid(
-                    "metadata.name",
-                    &Value::from(name),
-                    "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)",
-                );
-            }
-            findings.done()
-        },
+        validate,
         validate_update: |new, old| {
             let mut findings = Findings::default();
-            findings.immutable("spec.parentRef", &new["spec"]["parentRef"], &old["spec"]["parentRef"]);
+            let at = Path::root("spec.parentRef");
+            findings.immutable(at, &new["spec"]["parentRef"], &old["spec"]["parentRef"]);
             findings.done()
         },
         ..Strategy::PLAIN
     },
     columns: &[column("ParentRef"), column("Age")],
-    cells: |object, now_us| {
-        let parent = &object["spec"]["parentRef"];
-        let shown = format!("{}/{}/{}", text(parent, "resource"), text(parent, "namespace"), text(parent, "name"));
-        vec![shown.into(), age(object, now_us)]
-    },
-    name_rule: |_| Vec::new(),
+    cells: |object, now_us| vec![parent(&object["spec"]["parentRef"]).into(), age(object, now_us)],
+    selectable: &[("spec.parentRef.name", |o| text(&o["spec"]["parentRef"], "name").to_owned())],
+    name_rule: names::ip_address,
     ..Kind::BASE
 };
+
+fn validate(object: &Value) -> Causes {
+    let mut findings = Findings::default();
+    let (parent, at) = (&object["spec"]["parentRef"], Path::root("spec.parentRef"));
+    if !parent.is_object() {
+        findings.required(at, "");
+        return findings.done();
+    }
+    let group = text(parent, "group");
+    if !group.is_empty() {
+        findings.names(at.field("group"), group, names::dns1123_subdomain(group));
+    }
+    for field in ["resource", "name"] {
+        match text(parent, field) {
+            "" => findings.required(at.field(field), ""),
+            name => findings.names(at.field(field), name, names::path_segment(name)),
+        }
+    }
+    let namespace = text(parent, "namespace");
+    findings.names(at.field("namespace"), namespace, names::path_segment(namespace));
+    findings.done()
+}
+
+/// `services/default/web`
+fn parent(parent: &Value) -> String {
+    if !parent.is_object() {
+        return "<none>".to_owned();
+    }
+    let mut shown = text(parent, "resource").to_lowercase();
+    if !text(parent, "group").is_empty() {
+        shown = format!("{shown}.{}", text(parent, "group").to_lowercase());
+    }
+    for part in [text(parent, "namespace"), text(parent, "name")].into_iter().filter(|p| !p.is_empty()) {
+        shown = format!("{shown}/{part}");
+    }
+    shown
+}

@@ -1,22 +1,36 @@
 //! Pod, and what everything with a pod template shares with it.
 
+pub mod binding;
+mod containers;
 mod defaults;
+mod dns;
+mod env;
+mod mounts;
 mod printing;
+mod probes;
 mod qos;
-mod validate;
+mod resources;
+mod scheduling;
+mod security;
+mod spec;
+mod status;
+mod update;
+mod volumes;
 
 use serde_json::{Value, json};
 
+pub(crate) use containers::{port_number as check_port_number, port_number_or_name as check_port};
 pub use defaults::pod_spec as default_spec;
 pub use qos::class as qos_class;
-pub(crate) use validate::port as check_port;
-pub use validate::{Context, spec as validate_spec};
+pub(crate) use resources::{quantity as check_quantity, resource_name};
+pub(crate) use scheduling::{node_selector, taint_effect};
+pub use spec::validate as validate_spec;
 
 use crate::kind::{
     Subresource, bump_generation, column, keep_all_but_status, keep_status, set_generation, status, wide,
 };
-use crate::path::{Findings, text};
-use crate::{Causes, Kind, Strategy};
+use crate::path::{default, has, integer, items, set, text};
+use crate::{Kind, Strategy};
 
 /// Pod.
 pub static POD: Kind = Kind {
@@ -41,29 +55,17 @@ pub static POD: Kind = Kind {
         status("Pod"),
     ],
     strategy: Strategy {
-        default: |object| {
-            if let Some(spec) = object.get_mut("spec") {
-                defaults::pod_spec(spec);
-            }
-        },
-        prepare_create: |object| {
-            object["status"] = json!({"phase": "Pending", "qosClass": qos::class(&object["spec"])});
-            set_generation(object, 1);
-        },
+        default: defaults::pod,
+        prepare_create,
         prepare_update: |new, old| {
             keep_status(new, old);
             bump_generation(new, old);
         },
-        prepare_status: |new, old| {
-            keep_all_but_status(new, old);
-            // The class of a pod is decided once.
-            if let Some(class) = old["status"].get("qosClass") {
-                new["status"]["qosClass"] = class.clone();
-            }
-        },
-        validate: |object| validate::spec(&object["spec"], "spec", Context::Pod),
-        validate_update,
-        grace_period_s: |object| object["spec"]["terminationGracePeriodSeconds"].as_i64().or(Some(30)),
+        prepare_status,
+        validate: spec::validate_pod,
+        validate_update: update::validate,
+        validate_status: status::validate,
+        grace_period_s: |pod| Some(grace_period_s(pod)),
         ..Strategy::PLAIN
     },
     columns: &[
@@ -90,33 +92,42 @@ pub static POD: Kind = Kind {
     ..Kind::BASE
 };
 
-/// Of a pod's spec, only images, the deadline, added tolerations and a shortened grace may change; whom it is bound to
-/// changes through `/binding`.
-fn validate_update(new: &Value, old: &Value) -> Causes {
-    let mut findings = Findings::default();
-    let mut allowed = old["spec"].clone();
-    for list in ["containers", "initContainers"] {
-        let images = new["spec"][list].as_array();
-        for (index, container) in allowed[list].as_array_mut().into_iter().flatten().enumerate() {
-            if let Some(image) = images.and_then(|all| all.get(index)).and_then(|c| c.get("image")) {
-                container["image"] = image.clone();
-            }
-        }
+/// A new pod waits for its node; the class of its service is decided here, once.
+fn prepare_create(pod: &mut Value) {
+    set_generation(pod, 1);
+    scheduling::merge_label_keys(pod);
+    let mut status = json!({"phase": "Pending", "qosClass": qos::class(&pod["spec"])});
+    if !items(&pod["spec"], "schedulingGates").is_empty() {
+        status["conditions"] = json!([{
+            "type": "PodScheduled", "status": "False", "lastProbeTime": null, "lastTransitionTime": null,
+            "reason": "SchedulingGated", "message": "Scheduling is blocked due to non-empty scheduling gates",
+        }]);
     }
-    if let (Value::Object(allowed), Value::Object(spec)) = (&mut allowed, &new["spec"]) {
-        for field in ["activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds"] {
-            match spec.get(field) {
-                Some(value) => drop(allowed.insert(field.to_owned(), value.clone())),
-                None => drop(allowed.shift_remove(field)),
-            }
-        }
+    set(pod, "status", status);
+}
+
+fn prepare_status(new: &mut Value, old: &Value) {
+    keep_all_but_status(new, old);
+    if let Some(owners) = old["metadata"].get("ownerReferences") {
+        set(&mut new["metadata"], "ownerReferences", owners.clone());
+    } else if let Some(metadata) = new["metadata"].as_object_mut() {
+        metadata.shift_remove("ownerReferences");
     }
-    let kept = |toleration: &Value| new["spec"]["tolerations"].as_array().is_some_and(|all| all.contains(toleration));
-    if old["spec"]["tolerations"].as_array().is_some_and(|all| !all.iter().all(kept)) {
-        findings.forbidden("spec.tolerations", "existing toleration can not be modified except its tolerationSeconds");
+    if let (Some(status), Some(class)) = (new.get_mut("status"), old["status"].get("qosClass")) {
+        default(status, "qosClass", || class.clone());
     }
-    if allowed != new["spec"] {
-        findings.forbidden("spec", "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)");
+}
+
+/// How long a pod has to end: its own grace; none before it has a node, and none when it has ended already.
+fn grace_period_s(pod: &Value) -> i64 {
+    if text(&pod["spec"], "nodeName").is_empty() || matches!(text(&pod["status"], "phase"), "Failed" | "Succeeded") {
+        return 0;
     }
-    findings.done()
+    match &pod["spec"] {
+        spec if !has(spec, "terminationGracePeriodSeconds") => 0,
+        spec => match integer(spec, "terminationGracePeriodSeconds") {
+            negative if negative < 0 => 1,
+            seconds => seconds,
+        },
+    }
 }
