@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 #[command(name = "trireme", version, about)]
 struct Cli {
     /// What to log: error, warn, info, debug, or directives like `raft_node=debug`.
-    #[arg(long, global = true, env = "TRIREME_LOG", default_value = "info")]
+    #[arg(long, global = true, env = "TRIREME_LOG", default_value = "info,openraft=error")]
     log: String,
     /// Log as JSON, one object a line.
     #[arg(long, global = true, env = "TRIREME_LOG_JSON")]

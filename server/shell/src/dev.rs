@@ -40,7 +40,7 @@ pub async fn run(args: Args) -> Result<()> {
     let api_listener = serve::bind(api_address).await?;
 
     let authority = Authority::open_or_generate(&dir.join("ca.crt"), &dir.join("pki/ca.key"))?;
-    let admin = authority.read_or_issue(&dir.join("admin"), &Subject::client("admin", &["system:masters"]))?;
+    let admin = authority.read_or_issue(&dir.join("admin"), &Subject::client("admin", "system:masters"))?;
     let api_pair = authority.read_or_issue(&dir.join("tls/apiserver"), &Subject::api_server(&[]))?;
     let peer = authority.read_or_issue(&dir.join("tls/peer"), &Subject::master("dev"))?;
     let keyring = Arc::new(Keyring::open_or_generate(&dir.join("tls/secrets.key"))?);

@@ -70,8 +70,8 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
 pub struct Subject {
     /// Common name: the user.
     pub common_name: String,
-    /// Organizations: the groups.
-    pub organizations: Vec<String>,
+    /// Organization: the group. rcgen writes one at most.
+    pub organization: Option<String>,
     /// DNS names and addresses a server may be reached by.
     pub names: Vec<String>,
     /// Whether it serves.
@@ -81,14 +81,9 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// A client: a user with groups.
-    pub fn client(user: &str, groups: &[&str]) -> Self {
-        Self {
-            common_name: user.to_owned(),
-            organizations: groups.iter().map(|g| (*g).to_owned()).collect(),
-            client: true,
-            ..Self::default()
-        }
+    /// A client: a user of a group.
+    pub fn client(user: &str, group: &str) -> Self {
+        Self { common_name: user.to_owned(), organization: Some(group.to_owned()), client: true, ..Self::default() }
     }
 
     /// The API of one master, under every name that clients may know it by, the front door's included.
@@ -113,7 +108,7 @@ impl Subject {
     pub fn master(name: &str) -> Self {
         Self {
             common_name: name.to_owned(),
-            organizations: vec![MASTERS_GROUP.to_owned()],
+            organization: Some(MASTERS_GROUP.to_owned()),
             names: vec![PEER_NAME.to_owned(), "localhost".to_owned(), "127.0.0.1".to_owned()],
             server: true,
             client: true,
@@ -122,7 +117,7 @@ impl Subject {
 
     /// A worker node.
     pub fn node(name: &str) -> Self {
-        Self::client(&format!("system:node:{name}"), &["system:nodes"])
+        Self::client(&format!("system:node:{name}"), "system:nodes")
     }
 }
 
@@ -174,7 +169,7 @@ impl Authority {
         let mut params = CertificateParams::default();
         params.distinguished_name = DistinguishedName::new();
         params.distinguished_name.push(DnType::CommonName, subject.common_name.as_str());
-        for organization in &subject.organizations {
+        if let Some(organization) = &subject.organization {
             params.distinguished_name.push(DnType::OrganizationName, organization.as_str());
         }
         for name in &subject.names {
