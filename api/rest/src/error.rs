@@ -33,7 +33,7 @@ impl Status {
         self
     }
 
-    fn cause(mut self, reason: &str, message: &str, field: &str) -> Self {
+    pub(crate) fn cause(mut self, reason: &str, message: &str, field: &str) -> Self {
         let mut cause = json!({"reason": reason, "message": message});
         if !field.is_empty() {
             cause["field"] = field.into();

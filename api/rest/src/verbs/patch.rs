@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 
 use api_schema::apply::{ApplyError, Writer, apply, resets, typed};
+use api_schema::go::text_of;
 use api_schema::patch::{PatchError, json as json_patch, merge, strategic};
-use api_schema::{FieldValidation, Schema, parse};
+use api_schema::{DecodeError, FieldValidation, Schema, check, parse};
 use axum::response::Response;
 use http::StatusCode;
 use serde_json::Value;
@@ -83,7 +84,7 @@ pub(crate) async fn run(
             metadata.shift_remove("resourceVersion");
         }
         *dropped.lock() =
-            decode::shape(context.kind, &mut new, &[], validation).map_err(|status| as_invalid(status, validation))?;
+            check(schema, &mut new, &[], validation).map_err(|error| as_invalid(schema, old, patch, &error))?;
         Ok(new)
     };
     let mut written = update::run(api, context, name, Change { subresource, make: &make, tracked: false }).await?;
@@ -91,12 +92,20 @@ pub(crate) async fn run(
     Ok(written)
 }
 
-/// A patched object of the wrong shape is the patch's fault: 422, unless it is about unknown fields.
-fn as_invalid(status: Status, validation: FieldValidation) -> Status {
-    if validation == FieldValidation::Strict && status.message.contains("strict decoding error") {
-        return status;
-    }
-    Status::unprocessable(status.message)
+/// A patched object of the wrong shape is the patch's fault: 422, with what was wrong shown as Kubernetes shows it.
+fn as_invalid(schema: Schema<'static>, old: &Value, patch: &Patch, error: &DecodeError) -> Status {
+    let shown = match patch {
+        Patch::Strategic(patch) => text_of(patch),
+        Patch::Json(_) | Patch::Merge(_) => {
+            let mut patched = old.clone();
+            match patch_value(schema, &mut patched, patch) {
+                Ok(()) => patched.to_string(),
+                Err(status) => return status,
+            }
+        }
+    };
+    let finding = format!("Invalid value: {shown:?}: {error}");
+    Status::unprocessable(format!(" \"\" is invalid: patch: {finding}")).cause("FieldValueInvalid", &finding, "patch")
 }
 
 fn patch_value(schema: Schema<'static>, target: &mut Value, patch: &Patch) -> Result<(), Status> {
