@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// What Go's JSON decoder calls a value.
-pub(crate) fn kind_of(value: &Value) -> &'static str {
+pub fn kind_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "bool",
@@ -15,7 +15,7 @@ pub(crate) fn kind_of(value: &Value) -> &'static str {
 }
 
 /// `%T`: the Go type of a decoded value.
-pub(crate) fn type_of(value: &Value) -> &'static str {
+pub fn type_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "<nil>",
         Value::Bool(_) => "bool",
@@ -28,7 +28,7 @@ pub(crate) fn type_of(value: &Value) -> &'static str {
 }
 
 /// `%v`: `map[image:x name:a]`.
-pub(crate) fn text_of(value: &Value) -> String {
+pub fn text_of(value: &Value) -> String {
     match value {
         Value::Null => "<nil>".to_owned(),
         Value::String(text) => text.clone(),
@@ -44,7 +44,7 @@ pub(crate) fn text_of(value: &Value) -> String {
 }
 
 /// `%#v`: `map[string]interface {}{"a":"b"}`.
-pub(crate) fn source_of(value: &Value) -> String {
+pub fn source_of(value: &Value) -> String {
     let inner = match value {
         Value::Null => return "interface {}(nil)".to_owned(),
         Value::Array(items) => items.iter().map(source_of).collect::<Vec<_>>().join(", "),

@@ -17,7 +17,7 @@ pub mod apply;
 mod check;
 mod decode;
 pub mod definitions;
-mod go;
+pub mod go;
 pub mod openapi;
 pub mod parse;
 pub mod patch;

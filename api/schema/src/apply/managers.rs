@@ -203,6 +203,14 @@ fn to_value(entry: &Entry<'_>) -> Value {
     Value::Object(map)
 }
 
+/// Takes the list out of an object, leaving its place.
+pub(super) fn take(object: &mut Value) -> Vec<Value> {
+    match object.get_mut("metadata").and_then(|m| m.get_mut("managedFields")).map(Value::take) {
+        Some(Value::Array(list)) => list,
+        _ => Vec::new(),
+    }
+}
+
 /// Puts a list into an object, at its old place when there was one; an empty list is dropped.
 pub(super) fn put(object: &mut Value, list: Vec<Value>) {
     let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else { return };

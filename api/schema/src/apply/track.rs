@@ -33,16 +33,18 @@ pub fn track_update(schema: Schema<'_>, old: Option<&Value>, new: &mut Value, wr
     managers::put(new, managers::assemble(written, stored));
 }
 
-/// The list to go on from: well formed. `None` when the object is not tracked (any list that it has is removed).
+/// The list to go on from: well formed, and taken out of the new object. `None` when the object is not tracked.
 fn starting_point(old: Option<&Value>, new: &mut Value, writer: &Writer<'_>) -> Option<Vec<Value>> {
     let live = old.map(managers::of).unwrap_or_default();
-    let sent = managers::of(new);
+    let sent = managers::take(new);
+    let is_main = writer.subresource.is_empty();
+    // Nearly always the client sends back what it got.
     let list = if sent == live {
-        live.to_vec()
-    } else if writer.subresource.is_empty() && managers::is_reset(sent) {
+        sent
+    } else if is_main && managers::is_reset(&sent) {
         Vec::new()
     } else {
-        let sent = if writer.subresource.is_empty() { managers::canonical(sent) } else { None };
+        let sent = if is_main { managers::canonical(&sent) } else { None };
         sent.filter(|list| !list.is_empty() && managers::read(list).is_some()).unwrap_or_else(|| live.to_vec())
     };
     if old.is_some() && list.is_empty() {
