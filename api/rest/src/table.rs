@@ -79,15 +79,13 @@ impl Form {
 
 /// A Table of rows. `columns` says whether definitions are sent (in a watch, only with the first event).
 pub(crate) fn table(kind: &Kind, rows: Vec<Value>, metadata: Value, columns: bool) -> Value {
-    const NAME: Column = Column { name: "Name", kind: "string", format: "name", priority: 0 };
     let definition = |column: &Column| {
         json!({
             "name": column.name, "type": column.kind, "format": column.format, "priority": column.priority,
             "description": format!("{} of the {}", column.name, kind.singular),
         })
     };
-    let definitions: Value =
-        if columns { std::iter::once(&NAME).chain(kind.columns).map(definition).collect() } else { Value::Null };
+    let definitions: Value = if columns { kind.table_columns().map(definition).collect() } else { Value::Null };
     json!({
         "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,
         "columnDefinitions": definitions, "rows": rows,
@@ -96,8 +94,7 @@ pub(crate) fn table(kind: &Kind, rows: Vec<Value>, metadata: Value, columns: boo
 
 /// One row.
 pub(crate) fn row(kind: &Kind, object: Value, include: Include, now_us: i64) -> Value {
-    let mut cells = vec![object["metadata"]["name"].clone()];
-    cells.extend((kind.cells)(&object, now_us));
+    let cells = kind.table_cells(&object, now_us);
     let carried = match include {
         Include::None => Value::Null,
         Include::Metadata => partial(object),

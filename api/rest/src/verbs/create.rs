@@ -128,11 +128,11 @@ async fn once(
         metadata.insert("uid".to_owned(), api.config.uid().into());
         metadata.insert("creationTimestamp".to_owned(), api_kinds::time::rfc3339(now_us).into());
     }
-    (kind.strategy.prepare_create)(&mut object);
     (kind.strategy.default)(&mut object);
     let operation = Operation::Create;
     let warnings = admission::admit(api, context, operation, "", &mut object, None).await.map_err(Failure::Status)?;
     (kind.strategy.default)(&mut object);
+    (kind.strategy.prepare_create)(&mut object);
     let mut causes: Causes = meta::validate(kind, &object);
     causes.extend((kind.strategy.validate)(&object));
     if !causes.is_empty() {

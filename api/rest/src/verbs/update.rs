@@ -131,22 +131,26 @@ async fn once(
     carry_metadata(&old, &mut new);
     let strategy = &kind.strategy;
     (strategy.default)(&mut new);
-    match change.subresource {
-        "" | "scale" => (strategy.prepare_update)(&mut new, &old),
-        "status" => (strategy.prepare_status)(&mut new, &old),
-        _ => {}
-    }
     let warnings = admission::admit(api, context, Operation::Update, change.subresource, &mut new, Some(&old))
         .await
         .map_err(Failure::Status)?;
     if change.subresource != "status" {
         (strategy.default)(&mut new);
     }
+    match change.subresource {
+        "" | "scale" => (strategy.prepare_update)(&mut new, &old),
+        "status" => (strategy.prepare_status)(&mut new, &old),
+        _ => {}
+    }
     let mut causes: Causes = meta::validate(kind, &new);
     causes.extend(meta::validate_update(&new, &old));
-    if matches!(change.subresource, "" | "scale") {
-        causes.extend((strategy.validate)(&new));
-        causes.extend((strategy.validate_update)(&new, &old));
+    match change.subresource {
+        "" | "scale" => {
+            causes.extend((strategy.validate)(&new));
+            causes.extend((strategy.validate_update)(&new, &old));
+        }
+        "status" => causes.extend((strategy.validate_status)(&new, &old)),
+        _ => {}
     }
     if !causes.is_empty() {
         return Err(Failure::Status(Status::invalid(kind, name, &causes)));
