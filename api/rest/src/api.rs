@@ -94,6 +94,7 @@ async fn dispatch(api: Arc<Api>, identity: Identity, path: &str, request: Reques
         epoch: None,
         manager: query.field_manager.clone().unwrap_or_else(|| default_manager.chars().take(128).collect()),
         validation: query.field_validation,
+        trusted: false,
     };
     let name = resource.name.to_owned();
     if !resource.subresource.is_empty() {

@@ -21,6 +21,8 @@ pub(crate) struct Context {
     pub(crate) epoch: Option<Epoch>,
     pub(crate) manager: String,
     pub(crate) validation: FieldValidation,
+    /// The manager's own objects of the cluster, which need not please users' rules: endpoints on loopback, for one.
+    pub(crate) trusted: bool,
 }
 
 impl Context {

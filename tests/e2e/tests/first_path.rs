@@ -59,32 +59,23 @@ fn manifest(cluster: &Cluster, name: &str, text: &str) -> String {
     path.display().to_string()
 }
 
-const WEB: &str = r"
-apiVersion: apps/v1
-kind: Deployment
-metadata:
-  name: web
-spec:
-  replicas: 10
-  selector:
-    matchLabels: {app: web}
-  template:
-    metadata:
-      labels: {app: web}
-    spec:
-      containers:
-      - name: nginx
-        image: nginx:1.28
-        ports: [{containerPort: 80}]
-        resources: {requests: {cpu: 50m, memory: 32Mi}}
+/// The README's example.
+const WEB: &str = include_str!("../../../docs/examples/web.yaml");
+
+const SHOP: &str = "
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop}
 ---
 apiVersion: v1
-kind: Service
-metadata:
-  name: web
-spec:
-  selector: {app: web}
-  ports: [{port: 80}]
+kind: ConfigMap
+metadata: {name: settings, namespace: shop}
+data: {colour: blue}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: keys, namespace: shop}
+stringData: {password: open-sesame-7311}
 ";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -174,9 +165,7 @@ async fn kubectl_finds_what_it_expects_of_a_cluster() {
     assert!(ok(&cluster, &["explain", "deployment.spec.strategy"]).contains("rollingUpdate"));
     assert_eq!(ok(&cluster, &["auth", "can-i", "create", "pods"]).trim(), "yes");
 
-    ok(&cluster, &["create", "namespace", "shop"]);
-    ok(&cluster, &["create", "configmap", "settings", "-n", "shop", "--from-literal=colour=blue"]);
-    ok(&cluster, &["create", "secret", "generic", "keys", "-n", "shop", "--from-literal=password=open-sesame-7311"]);
+    ok(&cluster, &["apply", "-f", &manifest(&cluster, "shop.yaml", SHOP)]);
     ok(&cluster, &["label", "configmap", "settings", "-n", "shop", "tier=front"]);
     ok(&cluster, &["annotate", "configmap", "settings", "-n", "shop", "note=1"]);
     ok(
@@ -198,9 +187,10 @@ async fn kubectl_finds_what_it_expects_of_a_cluster() {
         r#"{"colour":"blue","size":"9"}"#,
     );
     assert!(ok(&cluster, &["describe", "configmap", "settings", "-n", "shop"]).contains("colour"));
-    refused(&cluster, &["create", "configmap", "settings", "-n", "shop"], "already exists");
+    refused(&cluster, &["create", "-f", &manifest(&cluster, "shop.yaml", SHOP)], "already exists");
     refused(&cluster, &["get", "pod", "nobody"], r#"pods "nobody" not found"#);
-    refused(&cluster, &["create", "configmap", "Bad_Name"], "a lowercase RFC 1123 subdomain");
+    let bad = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: Bad_Name}\n";
+    refused(&cluster, &["create", "-f", &manifest(&cluster, "bad.yaml", bad)], "a lowercase RFC 1123 subdomain");
     refused(&cluster, &["delete", "namespace", "kube-system"], "is forbidden");
     ok(
         &cluster,

@@ -112,7 +112,7 @@ fn print_next_steps(layout: &Layout) {
     say!("Your cluster is in {shown}. Try:\n");
     say!("  export KUBECONFIG={}", layout.kubeconfig().display());
     say!("  kubectl get nodes");
-    say!("  kubectl create deployment web --image=nginx --replicas=10");
+    say!("  kubectl apply -f docs/examples/web.yaml");
     say!("  kubectl get pods -o wide");
     say!("  kill -9 $(cat {shown}/m1/pid)      # any master; nothing is lost");
     say!("  ./x status; ./x start m1");

@@ -38,6 +38,7 @@ impl Executor {
             manager: component.to_owned(),
             epoch: Some(self.epoch),
             deadline: Instant::now() + CALL_LIMIT,
+            trusted: false,
         }
     }
 }

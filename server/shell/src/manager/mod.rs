@@ -19,6 +19,9 @@ use tokio::sync::watch;
 /// The epoch must be open within this, or leadership is looked at anew.
 const EPOCH_LIMIT: Duration = Duration::from_secs(5);
 
+/// Between a term that ended and the next.
+const TERM_PAUSE: Duration = Duration::from_millis(100);
+
 /// What the manager works with.
 #[derive(Clone)]
 pub struct Options {
@@ -46,6 +49,11 @@ pub async fn run(options: Options, mut stop: watch::Receiver<bool>) {
         tokio::select! {
             reason = term::serve(&options, epoch) => tracing::info!(epoch, reason, "the term ended"),
             _ = standing.wait_for(|standing| !standing.leads) => tracing::info!(epoch, "leadership ended, and the term with it"),
+            () = crate::stop::told(&mut stop) => return,
+        }
+        // A term that cannot begin must not be followed by the next at once.
+        tokio::select! {
+            () = tokio::time::sleep(TERM_PAUSE) => {}
             () = crate::stop::told(&mut stop) => return,
         }
     }
