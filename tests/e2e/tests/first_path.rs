@@ -163,7 +163,10 @@ async fn kubectl_finds_what_it_expects_of_a_cluster() {
     assert!(ok(&cluster, &["version"]).contains("Server Version: v1.37"));
     assert!(ok(&cluster, &["api-resources"]).contains("deployments"));
     assert!(ok(&cluster, &["explain", "deployment.spec.strategy"]).contains("rollingUpdate"));
-    assert_eq!(ok(&cluster, &["auth", "can-i", "create", "pods"]).trim(), "yes");
+    let review = r#"{"apiVersion":"authorization.k8s.io/v1","kind":"SelfSubjectAccessReview","spec":{"resourceAttributes":{"verb":"create","resource":"pods"}}}"#;
+    let reviews = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+    let answer = ok(&cluster, &["create", "--raw", reviews, "-f", &manifest(&cluster, "review.json", review)]);
+    assert!(answer.contains(r#""allowed":true"#), "{answer}");
 
     ok(&cluster, &["apply", "-f", &manifest(&cluster, "shop.yaml", SHOP)]);
     ok(&cluster, &["label", "configmap", "settings", "-n", "shop", "tier=front"]);
