@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::Schema;
 use crate::definitions::{Definition, Definitions, Type};
-use crate::go::kind_of;
+use crate::go::{embedded, kind_of};
 use crate::parse::{join_field, join_index};
 use crate::scalar::{Precision, canonical_quantity, canonical_time, invalid_at};
 
@@ -77,6 +77,7 @@ impl<'a> Walk<'a> {
             if let Err(mut mismatch) = self.value(&field.ty, value) {
                 mismatch.owner.get_or_insert(definition.short_name());
                 mismatch.path.push(field.name());
+                mismatch.path.extend(embedded(definition.short_name(), field.name()));
                 failure = Some(mismatch);
                 break;
             }
@@ -222,6 +223,7 @@ fn go_type(ty: &Type, definitions: &Definitions) -> String {
         Type::Quantity => "resource.Quantity".to_owned(),
         Type::IntOrString => "intstr.IntOrString".to_owned(),
         Type::List(inner) => format!("[]{}", go_type(inner, definitions)),
+        Type::Map(inner) if **inner == Type::Quantity => "v1.ResourceList".to_owned(),
         Type::Map(inner) => format!("map[string]{}", go_type(inner, definitions)),
         Type::Struct(index) => definitions.at(*index).go_name().to_owned(),
     }
@@ -299,7 +301,7 @@ mod tests {
         check(
             pod_with(json!({"livenessProbe": {"httpGet": {"port": {}}}})),
             &field(
-                "object into Go struct field HTTPGetAction.spec.template.spec.containers.livenessProbe.httpGet.port of type int32",
+                "object into Go struct field HTTPGetAction.spec.template.spec.containers.livenessProbe.ProbeHandler.httpGet.port of type int32",
             ),
         );
         check(json!([]), "json: cannot unmarshal array into Go value of type v1.Deployment");

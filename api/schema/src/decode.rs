@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::Schema;
 use crate::check::shape;
+use crate::go::{kind_of, summary_of};
 use crate::parse::{self, Parsed};
 
 /// What to do about fields that the schema does not know, and about duplicates (`fieldValidation`, KEP-2885).
@@ -49,8 +50,7 @@ pub struct Decoded {
     pub warnings: Vec<String>,
 }
 
-/// Why a body is not an object of its kind. Each is a 400; the message goes behind
-/// `Deployment in version "v1" cannot be handled as a Deployment: `, see [`DecodeError::of_kind`].
+/// Why a body is not an object of its kind. Each is a 400; see [`DecodeError::of_kind`] and [`unrecognized`] for the messages.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// Neither JSON nor YAML.
@@ -71,6 +71,24 @@ impl DecodeError {
     }
 }
 
+/// The message of the Status for a body that is no object at all; `why` is what the parser said.
+pub fn unrecognized(kind: &str, body: &[u8], why: &str) -> String {
+    let why = if why.starts_with("yaml: ") {
+        why.to_owned()
+    } else {
+        format!("couldn't get version/kind; json parse error: {why}")
+    };
+    format!("the object provided is unrecognized (must be of type {kind}): {why} ({})", summary_of(body))
+}
+
+/// What the parser says of JSON that is no object.
+pub fn no_object(value: &Value) -> String {
+    let found = kind_of(value);
+    format!(
+        "json: cannot unmarshal {found} into Go value of type struct {{ APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }}"
+    )
+}
+
 /// Reads a body.
 ///
 /// # Errors
@@ -86,6 +104,9 @@ pub fn decode(
         Format::Yaml => parse::yaml(body),
     };
     let Parsed { value: mut object, duplicates } = parsed.map_err(DecodeError::Syntax)?;
+    if !object.is_object() {
+        return Err(DecodeError::Syntax(no_object(&object)));
+    }
     let warnings = check(schema, &mut object, &duplicates, validation)?;
     Ok(Decoded { object, warnings })
 }

@@ -23,5 +23,5 @@ pub mod parse;
 pub mod patch;
 mod scalar;
 
-pub use decode::{DecodeError, Decoded, FieldValidation, Format, check, decode};
+pub use decode::{DecodeError, Decoded, FieldValidation, Format, check, decode, no_object, unrecognized};
 pub use definitions::{Definition, Definitions, Field, Schema, Type};

@@ -20,12 +20,13 @@ pub struct Parsed {
 /// Parses JSON.
 ///
 /// # Errors
-/// With the parser's message.
+/// With the message of Go's parser.
 pub fn json(body: &[u8]) -> Result<Parsed, String> {
     let mut state = State::default();
     let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let value = Seed(&mut state).deserialize(&mut deserializer).map_err(|error| error.to_string())?;
-    deserializer.end().map_err(|error| error.to_string())?;
+    let explained = |error: serde_json::Error| crate::go::json_error(body).unwrap_or_else(|| error.to_string());
+    let value = Seed(&mut state).deserialize(&mut deserializer).map_err(explained)?;
+    deserializer.end().map_err(explained)?;
     Ok(Parsed { value, duplicates: state.duplicates })
 }
 
@@ -46,7 +47,7 @@ pub fn yaml(body: &[u8]) -> Result<Parsed, String> {
     let parsed = serde_saphyr::with_deserializer_from_slice_with_options(body, options, |deserializer| {
         Seed(&mut state).deserialize(deserializer)
     });
-    let value = parsed.map_err(|error| format!("error converting YAML to JSON: yaml: {error}"))?;
+    let value = parsed.map_err(|error| format!("yaml: {error}"))?;
     Ok(Parsed { value, duplicates: state.duplicates })
 }
 
@@ -115,6 +116,10 @@ impl<'de> Visitor<'de> for Seed<'_> {
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        // `-0` is an integer, which serde_json has no other form for.
+        if value == 0.0 && value.is_sign_negative() {
+            return Ok(0.into());
+        }
         if self.0.whole_floats && value.fract() == 0.0 && value.abs() < 9e15 {
             #[expect(clippy::cast_possible_truncation, reason = "whole and below 2^53")]
             return Ok((value as i64).into());
@@ -150,6 +155,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
         let state = self.0;
         state.enter::<A::Error>()?;
         let mut map = Map::new();
+        let others = state.duplicates.len();
         while let Some(Name(name)) = fields.next_key::<Name>()? {
             let known = state.duplicates.len();
             let value = fields.next_value_seed(Seed(state))?;
@@ -159,7 +165,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
             match map.entry(name) {
                 serde_json::map::Entry::Vacant(place) => drop(place.insert(value)),
                 serde_json::map::Entry::Occupied(mut place) => {
-                    if !state.duplicates.contains(place.key()) {
+                    if !state.duplicates[others..].contains(place.key()) {
                         state.duplicates.push(place.key().clone());
                     }
                     place.insert(value);

@@ -22,7 +22,7 @@ pub(super) async fn serve(
         Method::GET => get::serve(api, context, name, query, Form::Plain).await,
         Method::PATCH => patch::serve(api, context, name, "status", query, body, Form::Plain).await,
         Method::PUT => {
-            let parsed = decode::body(body)?;
+            let parsed = decode::object(context.kind, body)?;
             let mut object = parsed.value;
             decode::check_kind(context.kind, &object)?;
             let warnings = decode::shape(context.kind, &mut object, &parsed.duplicates, context.validation)?;

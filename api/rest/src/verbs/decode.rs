@@ -1,7 +1,7 @@
 //! A body becomes an object of its kind.
 
 use api_kinds::Kind;
-use api_schema::{FieldValidation, Schema, check, parse};
+use api_schema::{FieldValidation, Schema, check, no_object, parse, unrecognized};
 use serde_json::Value;
 
 use crate::Status;
@@ -16,6 +16,17 @@ pub(crate) fn body(incoming: &Incoming) -> Result<parse::Parsed, Status> {
         }
         other => Err(Status::unsupported_media_type(other)),
     }
+}
+
+/// Parses a body that is an object of a kind.
+pub(crate) fn object(kind: &Kind, incoming: &Incoming) -> Result<parse::Parsed, Status> {
+    let refused = |why: &str| Status::bad_request(unrecognized(kind.kind, &incoming.bytes, why));
+    let parsed = match incoming.content_type.as_str() {
+        "" | "application/json" => parse::json(&incoming.bytes).map_err(|why| refused(&why))?,
+        "application/yaml" | "text/yaml" => parse::yaml(&incoming.bytes).map_err(|why| refused(&why))?,
+        _ => return body(incoming),
+    };
+    if parsed.value.is_object() { Ok(parsed) } else { Err(refused(&no_object(&parsed.value))) }
 }
 
 /// The schema of a kind.

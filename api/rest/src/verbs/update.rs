@@ -39,7 +39,7 @@ pub(crate) async fn serve(
     incoming: &Incoming,
     form: Form,
 ) -> Result<Response, Status> {
-    let parsed = decode::body(incoming)?;
+    let parsed = decode::object(context.kind, incoming)?;
     let mut object = parsed.value;
     decode::check_kind(context.kind, &object)?;
     let mut warnings = decode::shape(context.kind, &mut object, &parsed.duplicates, context.validation)?;

@@ -12,8 +12,12 @@ pub(crate) fn invalid_at(text: &str) -> Option<usize> {
             _ => return Some(at),
         }
     }
-    let complete = (symbols + padding).is_multiple_of(4);
-    (!complete).then_some(text.len())
+    match (symbols + padding) % 4 {
+        0 => None,
+        // Go points at the start of a group without padding, and behind one with too little.
+        open if padding == 0 => Some(text.len() - open),
+        _ => Some(text.len()),
+    }
 }
 
 #[cfg(test)]
@@ -29,7 +33,7 @@ mod tests {
         check("YWJj", None);
         check("YWJj\nYWJj\n", None);
         check("YQ=", Some(3));
-        check("YQ", Some(2));
+        check("YQ", Some(0));
         check("Y=", Some(1));
         check("YQ==YQ==", Some(4));
         check("YWJj====", Some(4));

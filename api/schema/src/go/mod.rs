@@ -1,6 +1,44 @@
 //! How Go's own packages print values: messages of Kubernetes contain them, and clients match on messages.
 
+mod syntax;
+
 use serde_json::Value;
+
+pub use syntax::json_error;
+
+/// The Go struct that a field is embedded through: decoders name it in paths.
+pub(crate) fn embedded(owner: &str, field: &str) -> Option<&'static str> {
+    match (owner, field) {
+        ("Probe", "exec" | "grpc" | "httpGet" | "tcpSocket") => Some("ProbeHandler"),
+        ("Volume", "name") => None,
+        ("Volume", _) => Some("VolumeSource"),
+        ("EphemeralContainer", "targetContainerName") => None,
+        ("EphemeralContainer", _) => Some("EphemeralContainerCommon"),
+        (
+            "ConfigMapEnvSource"
+            | "ConfigMapKeySelector"
+            | "ConfigMapProjection"
+            | "ConfigMapVolumeSource"
+            | "SecretEnvSource"
+            | "SecretKeySelector"
+            | "SecretProjection",
+            "name",
+        ) => Some("LocalObjectReference"),
+        _ => None,
+    }
+}
+
+/// How the API server shows a body that it cannot read: its first 30 bytes, in hexadecimal unless they are JSON.
+pub fn summary_of(body: &[u8]) -> String {
+    const SHOWN_MAX: usize = 30;
+    let shown = &body[..body.len().min(SHOWN_MAX)];
+    let text = match body.first() {
+        None => return "<empty>".to_owned(),
+        Some(b'{') => String::from_utf8_lossy(shown).into_owned(),
+        Some(_) => shown.iter().map(|byte| format!("{byte:02x}")).collect(),
+    };
+    if body.len() > SHOWN_MAX { format!("{text} ...") } else { text }
+}
 
 /// What Go's JSON decoder calls a value.
 pub fn kind_of(value: &Value) -> &'static str {
@@ -73,6 +111,11 @@ mod tests {
             source_of(&value),
             "map[string]interface {}{\"a\":interface {}(nil), \"b\":[]interface {}{1, \"x\", true}}"
         );
+        assert_eq!(
+            summary_of(b"{\"a\": \"0123456789012345678901234567890\"}"),
+            "{\"a\": \"01234567890123456789012 ..."
+        );
+        assert_eq!((summary_of(b"[]"), summary_of(b"")), ("5b5d".to_owned(), "<empty>".to_owned()));
         assert_eq!((type_of(&json!(1.5)), kind_of(&json!(1.5))), ("float64", "number"));
     }
 }
