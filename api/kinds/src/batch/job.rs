@@ -26,6 +26,7 @@ pub static JOB: Kind = Kind {
             if !is_true(&object["spec"], "manualSelector") {
                 own_pods(object);
             }
+            label_as_template(object);
         },
         validate,
         validate_update,
@@ -62,7 +63,12 @@ const OLD_NAME: &str = "job-name";
 fn set_defaults(object: &mut Value) {
     let Some(spec) = part(object, "spec") else { return };
     default_spec(spec);
-    let labels = spec["template"]["metadata"]["labels"].clone();
+    label_as_template(object);
+}
+
+/// A Job without labels has those of its pods.
+fn label_as_template(object: &mut Value) {
+    let labels = object["spec"]["template"]["metadata"]["labels"].clone();
     let bare = object["metadata"]["labels"].as_object().is_none_or(serde_json::Map::is_empty);
     if bare && labels.is_object() {
         set(&mut object["metadata"], "labels", labels);

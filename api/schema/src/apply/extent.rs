@@ -25,10 +25,10 @@ pub(super) fn is_unowned_metadata(name: &str) -> bool {
     )
 }
 
-/// Every field of an object: scalars and values owned whole, entries of maps, items of lists, empty structs and maps.
-/// Without those that nobody owns and without everything below the paths of `reset`.
+/// Every field of an object that a manager may own: scalars and values owned whole, entries of maps, items of lists, empty
+/// structs and maps. Without those that nobody owns and without everything below the paths of `reset`.
 pub(super) fn owned<'a>(schema: Schema<'a>, object: &Value, reset: &[&[&str]]) -> FieldSet<'a> {
-    let mut set = all(schema, object);
+    let mut set = named_in(schema, object, reset);
     set.children.retain_mut(|(label, child)| match &label[2..] {
         "apiVersion" | "kind" => false,
         "metadata" => {
@@ -38,6 +38,12 @@ pub(super) fn owned<'a>(schema: Schema<'a>, object: &Value, reset: &[&[&str]]) -
         }
         _ => true,
     });
+    set
+}
+
+/// Every field that a configuration names, whether anybody may own it or not, but for the paths of `reset`.
+pub(super) fn named_in<'a>(schema: Schema<'a>, config: &Value, reset: &[&[&str]]) -> FieldSet<'a> {
+    let mut set = all(schema, config);
     for path in reset {
         drop_below(&mut set, path);
     }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use super::diff::{Diff, diff};
-use super::extent::owned;
+use super::extent::{named_in, owned};
 use super::managers::{self, Entry, Operation};
 use super::merge::merge;
 use super::prune::prune;
@@ -45,7 +45,8 @@ pub fn apply(
     let previous = place.map(|place| entries.remove(place));
     let mut merged = merged(schema, live, config);
     if let Some(previous) = &previous {
-        merged = dropped(schema, merged, &previous.fields, &wanted, &entries);
+        let named = named_in(schema, config, writer.reset);
+        merged = dropped(schema, merged, &previous.fields, named, &entries);
     }
 
     let Diff { written, removed } = diff(schema, live, &merged, writer.reset);
@@ -114,20 +115,21 @@ fn merged(schema: Schema<'_>, live: Option<&Value>, config: &Value) -> Value {
     }
 }
 
-/// Without what the manager wants no more.
-fn dropped(
+/// Without what the manager names no more. What it names without owning it, as the object's name, counts as well: it holds
+/// the structs around it.
+fn dropped<'a>(
     schema: Schema<'_>,
     merged: Value,
-    last: &FieldSet<'_>,
-    wanted: &FieldSet<'_>,
-    others: &[Entry<'_>],
+    last: &FieldSet<'a>,
+    named: FieldSet<'a>,
+    others: &[Entry<'a>],
 ) -> Value {
     let mut given_up = last.clone();
-    given_up.subtract(wanted);
+    given_up.subtract(&named);
     if given_up.is_empty() {
         return merged;
     }
-    let owned = others.iter().fold(wanted.clone(), |all, entry| all.union(entry.fields.clone()));
+    let owned = others.iter().fold(named, |all, entry| all.union(entry.fields.clone()));
     prune(schema, merged, last, &owned)
 }
 

@@ -346,6 +346,29 @@ mod tests {
     }
 
     #[test]
+    fn types_that_are_not_built_in_go_through_the_same_engine() {
+        let part = Definition::structure(
+            "example.v1.Part",
+            vec![Field::new("name", Type::String), Field::new("size", Type::Int32)],
+        );
+        let parts = Field {
+            list: ListKind::Map(vec!["name".into()]),
+            ..Field::new("parts", Type::List(Box::new(Type::Struct(0))))
+        };
+        let widget = Definition::structure("example.v1.Widget", vec![Field::new("kind", Type::String), parts]);
+        let definitions = Definitions::new(vec![part, widget]);
+        let schema = definitions.named("example.v1.Widget").unwrap();
+        let writer =
+            crate::apply::Writer { manager: "m", api_version: "example/v1", subresource: "", now_us: 0, reset: &[] };
+        let live = serde_json::json!({"metadata": {}, "kind": "Widget", "parts": [{"name": "a", "size": 1}]});
+        let config = serde_json::json!({"kind": "Widget", "parts": [{"name": "b"}, {"name": "a", "size": 2}]});
+        let config = crate::apply::typed(schema, &config).unwrap();
+        let applied = crate::apply::apply(schema, Some(&live), &config, &writer, true).unwrap();
+        assert_eq!(applied["parts"], serde_json::json!([{"name": "b"}, {"name": "a", "size": 2}]));
+        assert!(crate::apply::typed(schema, &serde_json::json!({"wheels": 4})).is_err());
+    }
+
+    #[test]
     fn every_registered_kind_has_a_schema() {
         for kind in api_kinds::registry::KINDS {
             assert!(Schema::of(kind).is_some(), "{}", kind.schema);
