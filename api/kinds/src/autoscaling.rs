@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::findings::Findings;
-use crate::kind::{age, column, keep_all_but_status, keep_status, status};
+use crate::kind::{age, column, set_generation, set_status, status};
 use crate::path::{Path, default, each_mut, has, integer, items, part, text};
 use crate::quantity::{Quantity, canonicalize};
 use crate::{Causes, Cell, Kind, Strategy, names};
@@ -21,11 +21,12 @@ pub static HORIZONTAL_POD_AUTOSCALER: Kind = Kind {
     subresources: &[status("HorizontalPodAutoscaler")],
     strategy: Strategy {
         default: set_defaults,
-        prepare_create: crate::kind::drop_status,
-        prepare_update: keep_status,
-        prepare_status: keep_all_but_status,
+        prepare_create: |object| {
+            set_generation(object, 1);
+            set_status(object, json!({"desiredReplicas": 0, "currentMetrics": null}));
+        },
         validate,
-        ..Strategy::PLAIN
+        ..Strategy::SPEC_AND_STATUS
     },
     columns: &[
         column("Reference"),
@@ -92,7 +93,7 @@ fn validate(object: &Value) -> Causes {
     }
     let at = SPEC.field("maxReplicas");
     if most == 0 {
-        findings.required(at, "must be set and greater than 0");
+        findings.required(at, "");
     } else if most < 0 {
         findings.invalid(at, most, "must be greater than or equal to 1");
     }
@@ -105,6 +106,10 @@ fn validate(object: &Value) -> Causes {
             "" => findings.required(at.field(field), ""),
             name => findings.names(at.field(field), name, names::path_segment(name)),
         }
+    }
+    if !text(&spec["scaleTargetRef"], "apiVersion").contains('/') {
+        let version = text(&spec["scaleTargetRef"], "apiVersion");
+        findings.invalid(at.field("apiVersion"), version, "apiVersion must specify API group");
     }
     let list = SPEC.field("metrics");
     for (index, one) in items(spec, "metrics").iter().enumerate() {
@@ -220,7 +225,7 @@ mod tests {
 
     #[test]
     fn autoscalers_are_defaulted_judged_and_shown() {
-        let mut object = json!({"spec": {"scaleTargetRef": {"kind": "Deployment", "name": "web"}, "maxReplicas": 5, "behavior": {}}});
+        let mut object = json!({"spec": {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}, "maxReplicas": 5, "behavior": {}}});
         set_defaults(&mut object);
         assert_eq!(validate(&object), []);
         assert_eq!(object["spec"]["behavior"]["scaleDown"]["selectPolicy"], "Max");
@@ -233,7 +238,7 @@ mod tests {
         assert_eq!(
             found,
             [
-                "spec.maxReplicas: Required value: must be set and greater than 0",
+                "spec.maxReplicas: Required value",
                 "spec.maxReplicas: Invalid value: 0: must be greater than or equal to `minReplicas`",
             ]
         );

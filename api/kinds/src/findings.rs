@@ -160,6 +160,11 @@ impl Findings {
         self.push(Reason::NotFound, at, format!("Not found: {}", quoted(value)));
     }
 
+    /// `Internal error: detail`
+    pub fn internal(&mut self, at: Path<'_>, detail: &str) {
+        self.push(Reason::Internal, at, format!("Internal error: {detail}"));
+    }
+
     /// `Too long: may not be more than N bytes`
     pub fn too_long(&mut self, at: Path<'_>, max: usize) {
         self.push(Reason::TooLong, at, format!("Too long: may not be more than {max} bytes"));
@@ -188,6 +193,14 @@ impl Findings {
     pub fn immutable(&mut self, at: Path<'_>, new: &Value, old: &Value) {
         if !same(new, old) {
             self.invalid(at, new, IMMUTABLE);
+        }
+    }
+
+    /// The field may not change, and what it was to become is not shown: so Kubernetes words it where its declarative
+    /// validation has taken over.
+    pub fn immutable_unshown(&mut self, at: Path<'_>, new: &Value, old: &Value) {
+        if !same(new, old) {
+            self.invalid(at, &Value::Null, IMMUTABLE);
         }
     }
 

@@ -1,6 +1,6 @@
 //! What a kind says about itself.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::Causes;
 use crate::equality::same;
@@ -151,7 +151,7 @@ impl Strategy {
     /// A kind with a spec whose changes bump the generation, and a status written through `/status` alone.
     pub const SPEC_AND_STATUS: Self = Self {
         prepare_create: |new| {
-            drop_status(new);
+            set_status(new, json!({}));
             set_generation(new, 1);
         },
         prepare_update: |new, old| {
@@ -161,6 +161,13 @@ impl Strategy {
         prepare_status: keep_all_but_status,
         ..Self::PLAIN
     };
+}
+
+/// Gives an object that is being created its first status.
+pub fn set_status(new: &mut Value, status: Value) {
+    if let Value::Object(map) = new {
+        map.insert("status".to_owned(), status);
+    }
 }
 
 /// Removes the status of an object that is being created.

@@ -123,13 +123,23 @@ fn owners(metadata: &Value, findings: &mut Findings) {
 fn finalizers(metadata: &Value, findings: &mut Findings) {
     let at = METADATA.field("finalizers");
     let all = items(metadata, "finalizers");
-    for finalizer in all.iter().filter_map(Value::as_str) {
+    for (index, finalizer) in all.iter().filter_map(Value::as_str).enumerate() {
         findings.names(at, finalizer, names::qualified_name(finalizer));
+        if !is_standard_finalizer(finalizer) {
+            findings.invalid(at.index(index), finalizer, NO_STANDARD_FINALIZER);
+        }
     }
     if all.iter().any(|f| f == "orphan") && all.iter().any(|f| f == "foregroundDeletion") {
         let message = "finalizer orphan and foregroundDeletion cannot be both set";
         findings.invalid(at, &metadata["finalizers"], message);
     }
+}
+
+pub(crate) const NO_STANDARD_FINALIZER: &str = "name is neither a standard finalizer name nor is it fully qualified";
+
+/// Whether a finalizer is Kubernetes' own, or says whose it is.
+pub(crate) fn is_standard_finalizer(finalizer: &str) -> bool {
+    finalizer.contains('/') || ["kubernetes", "orphan", "foregroundDeletion"].contains(&finalizer)
 }
 
 /// Once an object is being deleted its finalizers only go.

@@ -128,7 +128,9 @@ pub fn config_key(key: &str) -> Vec<String> {
     if key == "." {
         messages.push("must not be '.'".to_owned());
     }
-    if key == ".." || key.starts_with("..") {
+    if key == ".." {
+        messages.push("must not be '..'".to_owned());
+    } else if key.starts_with("..") {
         messages.push("must not start with '..'".to_owned());
     }
     messages

@@ -42,16 +42,26 @@ pub fn validate_endless(template: &Value, kind: &str, at: Path<'_>, findings: &m
 pub fn validate_selector(spec: &Value, workload: &str, at: Path<'_>, findings: &mut Findings) {
     let wanted = &spec["selector"];
     let at_selector = at.field("selector");
-    if !wanted.is_object() {
-        return findings.required(at_selector, "");
-    }
-    selector::validate(wanted, at_selector, findings);
-    let selects = selector::Selector::from_object(wanted);
-    if selects.is_empty() {
-        findings.invalid(at_selector, wanted, &format!("empty selector is invalid for {workload}"));
+    if wanted.is_object() {
+        let mut found = Findings::default();
+        selector::validate(wanted, at_selector, &mut found);
+        let unsound = !found.is_empty();
+        findings.extend(found.done());
+        if count(wanted, "matchLabels") + count(wanted, "matchExpressions") == 0 {
+            findings.invalid(at_selector, wanted, &format!("empty selector is invalid for {workload}"));
+        }
+        if unsound {
+            return match workload {
+                "daemonset" => {}
+                "statefulset" => findings.invalid(at_selector, wanted, ""),
+                _ => findings.invalid(at_selector, wanted, "invalid label selector"),
+            };
+        }
+    } else {
+        findings.required(at_selector, "");
     }
     let labels = &spec["template"]["metadata"]["labels"];
-    if !selects.matches_json(labels) {
+    if !selector::Selector::from_object(wanted).matches_json(labels) {
         let at_template = at.field("template");
         let at_metadata = at_template.field("metadata");
         findings.invalid(at_metadata.field("labels"), labels, "`selector` does not match template `labels`");

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{SPEC, STATUS, at_most_all, count, number_or_percent, validate_collisions};
 use crate::equality::same;
 use crate::findings::Findings;
-use crate::kind::{age, column, integer, keep_status, set_generation, status, wide};
+use crate::kind::{age, column, integer, keep_status, set_generation, set_status, status, wide};
 use crate::path::{default, default_text, has, part, text};
 use crate::pod_template::{self, wide_cells};
 use crate::selector::Selector;
@@ -27,7 +27,13 @@ pub static DAEMON_SET: Kind = Kind {
     strategy: Strategy {
         default: set_defaults,
         prepare_create: |object| {
-            (Strategy::SPEC_AND_STATUS.prepare_create)(object);
+            set_generation(object, 1);
+            set_status(
+                object,
+                json!({
+                    "currentNumberScheduled": 0, "numberMisscheduled": 0, "desiredNumberScheduled": 0, "numberReady": 0,
+                }),
+            );
             count_template(object, 1);
         },
         prepare_update,

@@ -181,7 +181,13 @@ mod tests {
             |s| s["selector"] = json!({}),
             &["spec.selector: Invalid value: {}: empty selector is invalid for deployment"],
         );
-        check(|s| drop(crate::path::remove(s, "selector")), &["spec.selector: Required value"]);
+        check(
+            |s| drop(crate::path::remove(s, "selector")),
+            &[
+                "spec.selector: Required value",
+                "spec.template.metadata.labels: Invalid value: {\"app\":\"web\"}: `selector` does not match template `labels`",
+            ],
+        );
         check(
             |s| s["strategy"] = json!({"rollingUpdate": {"maxSurge": 0, "maxUnavailable": 0}}),
             &["spec.strategy.rollingUpdate.maxUnavailable: Invalid value: 0: may not be 0 when `maxSurge` is 0"],

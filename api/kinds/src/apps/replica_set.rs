@@ -1,10 +1,10 @@
 //! ReplicaSet.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{SPEC, count, validate_counts};
 use crate::findings::Findings;
-use crate::kind::{SCALE, age, column, integer, status, wide};
+use crate::kind::{SCALE, age, column, integer, set_generation, set_status, status, wide};
 use crate::path::{default, part};
 use crate::pod_template::{self, wide_cells};
 use crate::{Causes, Cell, Kind, Strategy, path};
@@ -25,6 +25,10 @@ pub static REPLICA_SET: Kind = Kind {
                 pod_template::default(spec);
                 default(spec, "replicas", || 1.into());
             }
+        },
+        prepare_create: |object| {
+            set_generation(object, 1);
+            set_status(object, json!({"replicas": 0}));
         },
         validate,
         validate_update: |new, old| {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{SPEC, at_most_all, count, number_or_percent, validate_collisions, validate_counts};
 use crate::findings::Findings;
-use crate::kind::{SCALE, age, column, status, wide};
+use crate::kind::{SCALE, age, column, set_generation, set_status, status, wide};
 use crate::path::{default, default_text, each_mut, has, integer, items, part, set, text};
 use crate::pod_template::{self, container_cells};
 use crate::{Causes, Cell, Kind, Strategy, names, storage};
@@ -21,6 +21,10 @@ pub static STATEFUL_SET: Kind = Kind {
     subresources: &[SCALE, status("StatefulSet")],
     strategy: Strategy {
         default: set_defaults,
+        prepare_create: |object| {
+            set_generation(object, 1);
+            set_status(object, json!({"replicas": 0, "availableReplicas": 0}));
+        },
         validate,
         validate_update,
         validate_status: |new, old| {

@@ -90,7 +90,9 @@ pub(crate) fn protocol(port: &Value, at: Path<'_>, findings: &mut Findings) {
 
 /// Findings about an address that traffic is to be sent to.
 pub(crate) fn endpoint_ip(ip: &str, at: Path<'_>, findings: &mut Findings) {
-    let Ok(address) = ip.parse::<std::net::IpAddr>() else { return };
+    let Ok(address) = ip.parse::<std::net::IpAddr>() else {
+        return findings.invalid(at, ip, "must be a valid IP address");
+    };
     if address.is_unspecified() {
         findings.invalid(at, ip, &format!("may not be unspecified ({ip})"));
     }

@@ -50,7 +50,7 @@ pub static EVENTS_K8S_IO_EVENT: Kind = Kind {
     group: "events.k8s.io",
     schema: "io.k8s.api.events.v1.Event",
     strategy: Strategy {
-        default: |_| {},
+        default: new_form_defaults,
         validate: validate_new_form,
         validate_update: validate_new_form_update,
         ..EVENT.strategy
@@ -100,6 +100,14 @@ fn core_defaults(event: &mut Value) {
     for field in ["reportingComponent", "reportingInstance"] {
         default(event, field, || "".into());
     }
+}
+
+/// The same of the events.k8s.io form.
+fn new_form_defaults(event: &mut Value) {
+    for field in ["deprecatedFirstTimestamp", "deprecatedLastTimestamp", "eventTime"] {
+        default(event, field, || Value::Null);
+    }
+    default(event, "deprecatedSource", || json!({}));
 }
 
 /// From the events.k8s.io form to the core form.

@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use crate::findings::{Findings, NEGATIVE};
 use crate::kind::{age, column};
-use crate::path::{Path, has, integer, text};
-use crate::{Causes, Kind, Strategy, names};
+use crate::path::{Path, has, integer, part, remove, text};
+use crate::{Causes, Kind, Strategy};
 
 /// Lease.
 pub static LEASE: Kind = Kind {
@@ -14,11 +14,27 @@ pub static LEASE: Kind = Kind {
     plural: "leases",
     singular: "lease",
     schema: "io.k8s.api.coordination.v1.Lease",
-    strategy: Strategy { validate, create_on_update: true, unconditional_update: false, ..Strategy::PLAIN },
+    strategy: Strategy {
+        prepare_create: drop_coordination,
+        prepare_update: |new, _| drop_coordination(new),
+        validate,
+        create_on_update: true,
+        unconditional_update: false,
+        ..Strategy::PLAIN
+    },
     columns: &[column("Holder"), column("Age")],
     cells: |object, now_us| vec![text(&object["spec"], "holderIdentity").into(), age(object, now_us)],
     ..Kind::BASE
 };
+
+/// Coordinated leader election (KEP-4355) is off: its fields are taken for nothing.
+fn drop_coordination(lease: &mut Value) {
+    if let Some(spec) = part(lease, "spec") {
+        for field in ["strategy", "preferredHolder"] {
+            remove(spec, field);
+        }
+    }
+}
 
 fn validate(object: &Value) -> Causes {
     let mut findings = Findings::default();
@@ -28,18 +44,6 @@ fn validate(object: &Value) -> Causes {
     }
     if integer(spec, "leaseTransitions") < 0 {
         findings.invalid(at.field("leaseTransitions"), &spec["leaseTransitions"], NEGATIVE);
-    }
-    let strategy = text(spec, "strategy");
-    if has(spec, "strategy") {
-        let at = at.field("strategy");
-        if strategy.contains('/') {
-            findings.names(at.field("strategy"), strategy, names::qualified_name(strategy));
-        } else {
-            findings.one_of(at.field("strategy"), strategy, &["OldestEmulationVersion"]);
-        }
-    }
-    if !text(spec, "preferredHolder").is_empty() && strategy.is_empty() {
-        findings.forbidden(at.field("preferredHolder"), "may only be specified if `strategy` is defined");
     }
     findings.done()
 }

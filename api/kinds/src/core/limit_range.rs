@@ -111,7 +111,13 @@ fn order(limit: &Value, at: Path<'_>, findings: &mut Findings) {
             let (Some(less), Some(more)) = (amount(small), amount(large)) else { continue };
             if less > more {
                 let message = message.replacen("{}", &less.to_string(), 1).replacen("{}", &more.to_string(), 1);
-                findings.invalid(at.field(shown).key(name), &limit[shown][name], &message);
+                // Of a default, Kubernetes shows the bound that it breaks.
+                let value = match (small, large) {
+                    ("min", "default") => &limit["min"][name],
+                    ("default", "max") => &limit["max"][name],
+                    _ => &limit[shown][name],
+                };
+                findings.invalid(at.field(shown).key(name), value, &message);
             }
         }
         if let Some(ratio) = amount("maxLimitRequestRatio").filter(|ratio| *ratio < Quantity::from_value(1)) {

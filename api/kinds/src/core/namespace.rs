@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::findings::Findings;
 use crate::kind::{Subresource, age, column, keep_all_but_status, keep_status, status};
+use crate::meta::{NO_STANDARD_FINALIZER, is_standard_finalizer};
 use crate::path::{Path, default, default_text, has, items, part, remove, set, text};
 use crate::{Causes, Kind, Scope, Strategy, names};
 
@@ -71,9 +72,8 @@ fn validate(object: &Value) -> Causes {
     let at = Path::root("spec.finalizers");
     for finalizer in items(&object["spec"], "finalizers").iter().filter_map(Value::as_str) {
         findings.names(at, finalizer, names::qualified_name(finalizer));
-        if !finalizer.contains('/') && !["kubernetes", "orphan", "foregroundDeletion"].contains(&finalizer) {
-            let message = "name is neither a standard finalizer name nor is it fully qualified";
-            findings.invalid(at, finalizer, message);
+        if !is_standard_finalizer(finalizer) {
+            findings.invalid(at, finalizer, NO_STANDARD_FINALIZER);
         }
     }
     findings.done()

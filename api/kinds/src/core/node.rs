@@ -1,10 +1,10 @@
 //! Node.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::findings::Findings;
-use crate::kind::{Subresource, age, bump_generation, column, keep_all_but_status, keep_status, status, wide};
-use crate::path::{Path, default, entries, has, is_true, items, part, text};
+use crate::kind::{Subresource, age, column, keep_all_but_status, keep_status, status, wide};
+use crate::path::{Path, default, entries, has, is_true, items, part, set, text};
 use crate::pod::taint_effect;
 use crate::quantity::{Quantity, canonicalize_list};
 use crate::{Causes, Cell, Kind, Scope, Strategy, names};
@@ -29,10 +29,7 @@ pub static NODE: Kind = Kind {
     strategy: Strategy {
         default: set_defaults,
         // The status of a new node counts: kubelets register with it.
-        prepare_update: |new, old| {
-            keep_status(new, old);
-            bump_generation(new, old);
-        },
+        prepare_update: keep_status,
         prepare_status: keep_all_but_status,
         validate,
         validate_update,
@@ -62,6 +59,9 @@ pub static NODE: Kind = Kind {
 const SPEC: Path<'static> = Path::root("spec");
 
 fn set_defaults(node: &mut Value) {
+    if let Some(spec) = part(node, "spec") {
+        pod_networks(spec);
+    }
     let Some(status) = part(node, "status") else { return };
     if let Some(capacity) = status.get("capacity").filter(|c| c.is_object()).cloned() {
         default(status, "allocatable", || capacity);
@@ -70,6 +70,16 @@ fn set_defaults(node: &mut Value) {
         if let Some(list) = part(status, list) {
             canonicalize_list(list);
         }
+    }
+}
+
+/// `podCIDR` is the first of `podCIDRs`.
+fn pod_networks(spec: &mut Value) {
+    let (one, first) = (text(spec, "podCIDR").to_owned(), spec["podCIDRs"][0].as_str().unwrap_or_default().to_owned());
+    if one.is_empty() && !first.is_empty() {
+        set(spec, "podCIDR", first.into());
+    } else if !one.is_empty() && one != first {
+        set(spec, "podCIDRs", json!([one]));
     }
 }
 
@@ -185,8 +195,6 @@ fn cells(object: &Value, now_us: i64) -> Vec<Cell> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::findings::{Findings, IMMUTABLE};
 use crate::kind::{age, column, keep_all_but_status, keep_status, status};
 use crate::path::{Path, entries, items, part, text};
-use crate::pod::{check_quantity, resource_name};
+use crate::pod::{check_quantity, is_standard_resource, resource_name};
 use crate::quantity::{Quantity, canonicalize_list};
 use crate::{Causes, Cell, Kind, Strategy};
 
@@ -71,7 +71,28 @@ fn amounts(section: &Value, list: &str, at: Path<'_>, findings: &mut Findings) {
     let at = at.field(list);
     for (name, amount) in entries(section, list) {
         resource_name(name, at.key(name), findings);
+        if !name.contains('/') && !is_quota_resource(name) {
+            findings.invalid(at.key(name), name, "must be a standard resource for quota");
+        }
         check_quantity(name, amount, at.key(name), findings);
+    }
+}
+
+/// Whether the API counts a resource of this unqualified name.
+fn is_quota_resource(name: &str) -> bool {
+    is_standard_resource(name) && name != "storage"
+}
+
+/// Whether a scope narrows down a resource at all.
+fn narrows(scope: &str, resource: &str) -> bool {
+    let computing = ["cpu", "memory", "limits.cpu", "limits.memory", "requests.cpu", "requests.memory"];
+    match scope {
+        "BestEffort" => resource == "pods",
+        "Terminating" | "NotTerminating" | "NotBestEffort" | "PriorityClass" | "CrossNamespacePodAffinity" => {
+            resource == "pods" || computing.contains(&resource)
+        }
+        "VolumeAttributesClass" => matches!(resource, "persistentvolumeclaims" | "requests.storage"),
+        _ => true,
     }
 }
 
@@ -83,6 +104,12 @@ fn validate(object: &Value) -> Causes {
     let at_scopes = at.field("scopes");
     for _ in scopes.iter().filter(|scope| !SCOPES.contains(scope)) {
         findings.invalid(at_scopes, &spec["scopes"], "unsupported scope");
+    }
+    for scope in &scopes {
+        let limited = entries(spec, "hard").map(|(name, _)| name).filter(|name| is_quota_resource(name));
+        for _ in limited.filter(|name| !narrows(scope, name)) {
+            findings.invalid(at_scopes, &spec["scopes"], "unsupported scope applied to resource");
+        }
     }
     for pair in [["BestEffort", "NotBestEffort"], ["Terminating", "NotTerminating"]] {
         if pair.iter().all(|scope| scopes.contains(scope)) {

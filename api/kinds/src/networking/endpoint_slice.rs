@@ -1,6 +1,6 @@
 //! EndpointSlice (discovery.k8s.io/v1).
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::core::endpoints::{endpoint_ip, protocol, shorten};
 use crate::equality::same;
@@ -18,6 +18,9 @@ pub static ENDPOINT_SLICE: Kind = Kind {
     schema: "io.k8s.api.discovery.v1.EndpointSlice",
     strategy: Strategy {
         default: |object| {
+            for endpoint in each_mut(object, "endpoints") {
+                default(endpoint, "conditions", || json!({}));
+            }
             for port in each_mut(object, "ports") {
                 default(port, "name", || "".into());
                 default_text(port, "protocol", "TCP");
@@ -34,7 +37,7 @@ pub static ENDPOINT_SLICE: Kind = Kind {
         validate,
         validate_update: |new, old| {
             let mut findings = Findings::default();
-            findings.immutable(Path::root("addressType"), &new["addressType"], &old["addressType"]);
+            findings.immutable_unshown(Path::root("addressType"), &new["addressType"], &old["addressType"]);
             findings.done()
         },
         ..Strategy::PLAIN
@@ -94,7 +97,7 @@ fn one(endpoint: &Value, kind: &str, at: Path<'_>, findings: &mut Findings) {
     let list = at.field("addresses");
     let addresses = items(endpoint, "addresses");
     if addresses.is_empty() {
-        findings.required(list, "must contain at least 1 address");
+        findings.required(list, "");
     } else if addresses.len() > ADDRESSES_MAX {
         findings.too_many(list, addresses.len(), ADDRESSES_MAX);
     }
@@ -167,8 +170,6 @@ fn cells(object: &Value, now_us: i64) -> Vec<Cell> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
@@ -183,7 +184,7 @@ mod tests {
         check(json!({"endpoints": []}), &["addressType: Required value"]);
         check(
             json!({"addressType": "IPv4", "endpoints": [{"addresses": []}]}),
-            &["endpoints[0].addresses: Required value: must contain at least 1 address"],
+            &["endpoints[0].addresses: Required value"],
         );
         check(
             json!({"addressType": "IPv4", "endpoints": [{"addresses": ["2001:db8::1"]}]}),

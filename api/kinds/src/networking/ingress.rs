@@ -1,10 +1,10 @@
 //! Ingress (networking.k8s.io/v1). Stored and judged; no controller of ours acts on it.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::typed_reference;
 use crate::findings::Findings;
-use crate::kind::{age, column, status};
+use crate::kind::{age, column, set_generation, set_status, status};
 use crate::path::{Path, has, integer, items, text};
 use crate::{Causes, Cell, Kind, Strategy, names};
 
@@ -17,7 +17,14 @@ pub static INGRESS: Kind = Kind {
     short_names: &["ing"],
     schema: "io.k8s.api.networking.v1.Ingress",
     subresources: &[status("Ingress")],
-    strategy: Strategy { validate, ..Strategy::SPEC_AND_STATUS },
+    strategy: Strategy {
+        prepare_create: |object| {
+            set_generation(object, 1);
+            set_status(object, json!({"loadBalancer": {}}));
+        },
+        validate,
+        ..Strategy::SPEC_AND_STATUS
+    },
     columns: &[column("Class"), column("Hosts"), column("Address"), column("Ports"), column("Age")],
     cells,
     ..Kind::BASE
@@ -30,7 +37,7 @@ fn validate(object: &Value) -> Causes {
     let spec = &object["spec"];
     let rules = items(spec, "rules");
     if rules.is_empty() && !has(spec, "defaultBackend") {
-        findings.invalid(SPEC, &Value::Array(Vec::new()), "either `defaultBackend` or `rules` must be specified");
+        findings.invalid(SPEC, &Value::Null, "either `defaultBackend` or `rules` must be specified");
     }
     if has(spec, "defaultBackend") {
         backend(&spec["defaultBackend"], SPEC.field("defaultBackend"), &mut findings);
@@ -164,8 +171,6 @@ fn cells(object: &Value, now_us: i64) -> Vec<Cell> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
@@ -177,7 +182,7 @@ mod tests {
         let web = json!({"service": {"name": "web", "port": {"number": 80}}});
         let rule = |path: Value| json!({"rules": [{"host": "a.example.com", "http": {"paths": [path]}}]});
         check(rule(json!({"path": "/", "pathType": "Prefix", "backend": web})), &[]);
-        check(json!({}), &["spec: Invalid value: []: either `defaultBackend` or `rules` must be specified"]);
+        check(json!({}), &["spec: Invalid value: null: either `defaultBackend` or `rules` must be specified"]);
         check(
             rule(json!({"path": "/", "backend": web})),
             &["spec.rules[0].http.paths[0].pathType: Required value: pathType must be specified"],

@@ -21,7 +21,7 @@ pub static IP_ADDRESS: Kind = Kind {
         validate_update: |new, old| {
             let mut findings = Findings::default();
             let at = Path::root("spec.parentRef");
-            findings.immutable(at, &new["spec"]["parentRef"], &old["spec"]["parentRef"]);
+            findings.immutable_unshown(at, &new["spec"]["parentRef"], &old["spec"]["parentRef"]);
             findings.done()
         },
         ..Strategy::PLAIN

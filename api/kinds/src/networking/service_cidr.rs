@@ -1,9 +1,9 @@
 //! ServiceCIDR (networking.k8s.io/v1): a range of Service addresses.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::findings::{Findings, IMMUTABLE};
-use crate::kind::{age, column, status};
+use crate::kind::{age, column, keep_all_but_status, keep_status, set_status, status};
 use crate::path::{Path, items};
 use crate::{Causes, Kind, Scope, Strategy, names};
 
@@ -16,7 +16,14 @@ pub static SERVICE_CIDR: Kind = Kind {
     scope: Scope::Cluster,
     schema: "io.k8s.api.networking.v1.ServiceCIDR",
     subresources: &[status("ServiceCIDR")],
-    strategy: Strategy { validate, validate_update, ..Strategy::SPEC_AND_STATUS },
+    strategy: Strategy {
+        prepare_create: |object| set_status(object, json!({})),
+        prepare_update: keep_status,
+        prepare_status: keep_all_but_status,
+        validate,
+        validate_update,
+        ..Strategy::PLAIN
+    },
     columns: &[column("CIDRs"), column("Age")],
     cells: |object, now_us| {
         let ranges: Vec<&str> = items(&object["spec"], "cidrs").iter().filter_map(Value::as_str).collect();

@@ -142,7 +142,10 @@ pub(super) fn field_ref(reference: &Value, supported: &[&str], at: Path<'_>, fin
         let key = if field == "metadata.annotations" { key.to_lowercase() } else { key.to_owned() };
         match field {
             "metadata.annotations" | "metadata.labels" => findings.names(at, &key, names::qualified_name(&key)),
-            field => findings.invalid(at, field, "does not support subscript"),
+            _ => {
+                let message = format!("error converting fieldPath: field label does not support subscript: {path}");
+                findings.invalid(at.field("fieldPath"), path, &message);
+            }
         }
     } else if !supported.contains(&path) {
         if ENV_FIELDS.contains(&path) || KNOWN_FIELDS.contains(&path) {

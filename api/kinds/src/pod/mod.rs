@@ -22,14 +22,14 @@ use serde_json::{Value, json};
 pub(crate) use containers::{port_number as check_port_number, port_number_or_name as check_port};
 pub use defaults::pod_spec as default_spec;
 pub use qos::class as qos_class;
-pub(crate) use resources::{quantity as check_quantity, resource_name};
+pub(crate) use resources::{is_standard as is_standard_resource, quantity as check_quantity, resource_name};
 pub(crate) use scheduling::{node_selector, taint_effect};
 pub use spec::validate as validate_spec;
 
 use crate::kind::{
     Subresource, bump_generation, column, keep_all_but_status, keep_status, set_generation, status, wide,
 };
-use crate::path::{default, has, integer, items, set, text};
+use crate::path::{default, has, integer, items, part, set, text};
 use crate::{Kind, Strategy};
 
 /// Pod.
@@ -96,10 +96,14 @@ pub static POD: Kind = Kind {
 fn prepare_create(pod: &mut Value) {
     set_generation(pod, 1);
     scheduling::merge_label_keys(pod);
+    let now = pod["metadata"]["creationTimestamp"].clone();
+    if let Some(spec) = part(pod, "spec") {
+        resources::default_pod(spec);
+    }
     let mut status = json!({"phase": "Pending", "qosClass": qos::class(&pod["spec"])});
     if !items(&pod["spec"], "schedulingGates").is_empty() {
         status["conditions"] = json!([{
-            "type": "PodScheduled", "status": "False", "lastProbeTime": null, "lastTransitionTime": null,
+            "type": "PodScheduled", "status": "False", "lastProbeTime": null, "lastTransitionTime": now,
             "reason": "SchedulingGated", "message": "Scheduling is blocked due to non-empty scheduling gates",
         }]);
     }

@@ -4,8 +4,42 @@ use serde_json::Value;
 
 use crate::findings::{Findings, NEGATIVE};
 use crate::names;
-use crate::path::{Path, count, entries, has, items, text};
+use crate::path::{Path, count, default, entries, has, items, text};
 use crate::quantity::Quantity;
+
+/// Unless they are said, a pod asks as a whole for what its containers ask for together, or for its limits.
+pub(super) fn default_pod(spec: &mut Value) {
+    if count(&spec["resources"], "limits") + count(&spec["resources"], "requests") == 0 {
+        return;
+    }
+    for name in ["cpu", "memory"] {
+        let request = match (asked(spec, name), &spec["resources"]["limits"][name]) {
+            (Some(sum), _) => sum.to_string().into(),
+            (None, Value::Null) => continue,
+            (None, limit) => limit.clone(),
+        };
+        default(&mut spec["resources"], "requests", || Value::Object(serde_json::Map::new()));
+        default(&mut spec["resources"]["requests"], name, || request);
+    }
+}
+
+/// What the containers of a pod request of a resource, all running at once and the init containers one by one.
+fn asked(spec: &Value, name: &str) -> Option<Quantity> {
+    let request = |c: &Value| Quantity::of_json(&c["resources"]["requests"][name]);
+    let (mut running, mut most): (Option<Quantity>, Option<Quantity>) = (None, None);
+    for container in items(spec, "initContainers") {
+        let Some(amount) = request(container) else { continue };
+        let with = running.unwrap_or_default().plus(amount);
+        most = most.max(Some(with));
+        if text(container, "restartPolicy") == "Always" {
+            running = Some(with);
+        }
+    }
+    for amount in items(spec, "containers").iter().filter_map(request) {
+        running = Some(running.unwrap_or_default().plus(amount));
+    }
+    running.max(most)
+}
 
 /// Resources that the API knows by an unqualified name.
 const STANDARD: &[&str] = &[
@@ -112,21 +146,22 @@ pub(super) fn validate_pod(spec: &Value, at: Path<'_>, findings: &mut Findings) 
 }
 
 /// Findings about the name of a resource.
-pub(crate) fn resource_name(name: &str, at: Path<'_>, findings: &mut Findings) -> bool {
+pub(crate) fn resource_name(name: &str, at: Path<'_>, findings: &mut Findings) {
     let messages = names::qualified_name(name);
     let sound = messages.is_empty();
     findings.names(at, name, messages);
-    if sound && !name.contains('/') && !STANDARD.contains(&name) && !name.contains("hugepages-") {
+    if sound && !name.contains('/') && !is_standard(name) {
         findings.invalid(at, name, "must be a standard resource type or fully qualified");
-        return false;
     }
-    sound
+}
+
+/// Whether the API knows a resource by this unqualified name.
+pub(crate) fn is_standard(name: &str) -> bool {
+    STANDARD.contains(&name) || name.starts_with("hugepages-") || name.starts_with("requests.hugepages-")
 }
 
 fn container_resource(name: &str, at: Path<'_>, findings: &mut Findings) {
-    if !resource_name(name, at, findings) {
-        return;
-    }
+    resource_name(name, at, findings);
     if !name.contains('/') {
         if !matches!(name, "cpu" | "memory" | "ephemeral-storage") && !is_huge_page(name) {
             findings.invalid(at, name, "must be a standard resource for containers");
@@ -234,7 +269,10 @@ mod tests {
         );
         check(
             json!({"limits": {"gpu": "1"}}),
-            &["resources.limits[gpu]: Invalid value: \"gpu\": must be a standard resource type or fully qualified"],
+            &[
+                "resources.limits[gpu]: Invalid value: \"gpu\": must be a standard resource type or fully qualified",
+                "resources.limits[gpu]: Invalid value: \"gpu\": must be a standard resource for containers",
+            ],
         );
         check(
             json!({"limits": {"pods": "1"}}),

@@ -33,6 +33,9 @@ pub(super) fn validate_pod(pod: &Value) -> Causes {
     if unbound_yet && !text(spec, "nodeName").is_empty() && !items(spec, "schedulingGates").is_empty() {
         findings.forbidden(at.field("nodeName"), "cannot be set until all schedulingGates have been cleared");
     }
+    if !items(spec, "ephemeralContainers").is_empty() {
+        findings.forbidden(at.field("ephemeralContainers"), "cannot be set on create");
+    }
     findings.done()
 }
 
@@ -84,7 +87,7 @@ fn inner(spec: &Value, pod_name: &str, is_pod: bool, at: Path<'_>, findings: &mu
     }
     for (name, amount) in entries(spec, "overhead") {
         if Quantity::of_json(amount).is_some_and(|q| q.sign().is_lt()) {
-            findings.invalid(at.field("overhead").key(name), amount, NEGATIVE);
+            findings.invalid(at.field("overhead").field("limits").key(name), amount, NEGATIVE);
         }
     }
     os(spec, at, findings);

@@ -1,5 +1,7 @@
 //! What may be written to a pod's status (`ValidatePodStatusUpdate`).
 
+use std::net::IpAddr;
+
 use serde_json::Value;
 
 use crate::findings::Findings;
@@ -81,6 +83,16 @@ fn addresses(status: &Value, at: Path<'_>, findings: &mut Findings) {
         let at = at.field(field);
         for (index, ip) in list.iter().map(|i| text(i, "ip")).enumerate() {
             findings.names(at.index(index), ip, names::legacy_ip_address(ip));
+        }
+        if let Some((index, ip)) = list
+            .iter()
+            .map(|i| text(i, "ip"))
+            .enumerate()
+            .find(|(_, ip)| list.len() > 1 && ip.parse::<IpAddr>().is_err())
+        {
+            findings.internal(at, &format!("failed to check for dual stack with error:invalid IP[{index}]: {ip}"));
+            findings.invalid(at, &status[field], "may specify no more than one IP for each IP family");
+            continue;
         }
         let families = |v6: bool| list.iter().filter(|i| text(i, "ip").contains(':') == v6).count();
         if list.len() > 1 && (families(true) > 1 || families(false) > 1) {

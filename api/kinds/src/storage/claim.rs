@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{VOLUME_MODES, access_modes, short_modes};
 use crate::equality::same;
-use crate::findings::{Findings, NEGATIVE};
+use crate::findings::Findings;
 use crate::kind::{age, column, keep_all_but_status, keep_status, status, wide};
 use crate::path::{Path, default, default_text, has, part, remove, set, text};
 use crate::quantity::{Quantity, canonicalize_list};
@@ -20,7 +20,12 @@ pub static PERSISTENT_VOLUME_CLAIM: Kind = Kind {
     subresources: &[status("PersistentVolumeClaim")],
     strategy: Strategy {
         default: set_defaults,
-        prepare_create: |object| set(object, "status", json!({"phase": "Pending"})),
+        prepare_create: |object| {
+            set(object, "status", json!({"phase": "Pending"}));
+            if let Some(spec) = part(object, "spec") {
+                agree_on_source(spec);
+            }
+        },
         prepare_update: keep_status,
         prepare_status: keep_all_but_status,
         validate: |object| {
@@ -63,13 +68,26 @@ pub(crate) fn set_defaults(claim: &mut Value) {
     }
 }
 
-/// Fills in what a claim's spec leaves out. Both names of the data source say the same.
+/// Fills in what a claim's spec leaves out.
 pub(crate) fn default_spec(spec: &mut Value) {
     default(spec, "volumeMode", || "Filesystem".into());
     for list in ["limits", "requests"] {
         if let Some(list) = part(spec, "resources").and_then(|r| part(r, list)) {
             canonicalize_list(list);
         }
+    }
+}
+
+/// The older name of the data source takes no more than it ever did; both names say the same.
+fn agree_on_source(spec: &mut Value) {
+    let old = &spec["dataSource"];
+    let known = match (text(old, "kind"), text(old, "apiGroup")) {
+        ("PersistentVolumeClaim", group) => group.is_empty(),
+        ("VolumeSnapshot", group) => group == "snapshot.storage.k8s.io",
+        _ => false,
+    };
+    if !known {
+        remove(spec, "dataSource");
     }
     let other_namespace = !text(&spec["dataSourceRef"], "namespace").is_empty();
     for (from, to) in [("dataSource", "dataSourceRef"), ("dataSourceRef", "dataSource")] {
@@ -89,8 +107,7 @@ pub(crate) fn validate_spec(spec: &Value, at: Path<'_>, findings: &mut Findings)
     let at_storage = at_resources.key("storage");
     match Quantity::of_json(wanted) {
         None => findings.required(at_storage, ""),
-        Some(size) if size.sign().is_lt() => findings.invalid(at_storage, wanted, NEGATIVE),
-        Some(size) if size.sign().is_eq() => findings.invalid(at_storage, wanted, "must be greater than zero"),
+        Some(size) if !size.sign().is_gt() => findings.invalid(at_storage, wanted, "must be greater than zero"),
         Some(_) => {}
     }
     for field in ["storageClassName", "volumeAttributesClassName"] {

@@ -25,7 +25,7 @@ pub static STORAGE_CLASS: Kind = Kind {
         validate_update: |new, old| {
             let mut findings = Findings::default();
             for field in ["parameters", "provisioner", "reclaimPolicy", "volumeBindingMode"] {
-                findings.immutable(Path::root(field), &new[field], &old[field]);
+                findings.immutable_unshown(Path::root(field), &new[field], &old[field]);
             }
             findings.done()
         },

@@ -22,7 +22,10 @@ pub static PERSISTENT_VOLUME: Kind = Kind {
     subresources: &[status("PersistentVolume")],
     strategy: Strategy {
         default: set_defaults,
-        prepare_create: |object| set(object, "status", json!({"phase": "Pending"})),
+        prepare_create: |object| {
+            let now = object["metadata"]["creationTimestamp"].clone();
+            set(object, "status", json!({"phase": "Pending", "lastPhaseTransitionTime": now}));
+        },
         prepare_update: keep_status,
         prepare_status: keep_all_but_status,
         validate,

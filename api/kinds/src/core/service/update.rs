@@ -64,7 +64,7 @@ fn drop_dependent(new: &mut Value, old: &Value) {
             remove(&mut new["spec"], "clusterIP");
             remove(&mut new["spec"], "clusterIPs");
         }
-        for field in ["ipFamilies", "ipFamilyPolicy"] {
+        for field in ["ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"] {
             drop_if(unchanged(new, field), new, field);
         }
     }

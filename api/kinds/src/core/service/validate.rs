@@ -29,8 +29,11 @@ pub(super) fn service(object: &Value) -> Causes {
     addresses(object, &mut findings);
     let list = SPEC.field("externalIPs");
     for (index, ip) in items(spec, "externalIPs").iter().filter_map(Value::as_str).enumerate() {
-        findings.names(list.index(index), ip, names::legacy_ip_address(ip));
-        endpoint_ip(ip, list.index(index), &mut findings);
+        let messages = names::legacy_ip_address(ip);
+        if messages.is_empty() {
+            endpoint_ip(ip, list.index(index), &mut findings);
+        }
+        findings.names(list.index(index), ip, messages);
     }
     match kind(object) {
         "" => findings.required(SPEC.field("type"), ""),
