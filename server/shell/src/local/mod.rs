@@ -90,7 +90,7 @@ pub async fn run(args: Args) -> Result<()> {
         Command::Start { name } => {
             let layout = Layout::open(&args.dir)?;
             let process = layout.process(&name)?;
-            process.start()?;
+            process.start().await?;
             up::wait_until_serving(&layout, &process).await?;
             say!("{name} serves");
             Ok(())

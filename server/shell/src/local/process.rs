@@ -29,6 +29,8 @@ pub enum State {
     Absent,
     /// The pid file names a process that is gone, or one that is none of ours.
     Stale,
+    /// It was killed, and the kernel has not taken all of it away yet: its ports may still be held.
+    Dying,
     /// It runs.
     Running(i32),
 }
@@ -49,19 +51,24 @@ impl Process {
         let Ok(text) = fs::read_to_string(self.pid_path()) else { return State::Absent };
         let Ok(pid) = text.trim().parse::<i32>() else { return State::Stale };
         let Ok(line) = fs::read(format!("/proc/{pid}/cmdline")) else { return State::Stale };
+        // The memory goes first, and the command line with it; sockets follow, some milliseconds later.
+        if line.is_empty() {
+            return State::Dying;
+        }
         let args: Vec<&[u8]> = line.split(|b| *b == 0).collect();
-        let ours = self.args.iter().all(|arg| args.contains(&arg.as_bytes()));
-        let zombie = fs::read_to_string(format!("/proc/{pid}/stat"))
-            .is_ok_and(|stat| stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('Z')));
-        if ours && !zombie { State::Running(pid) } else { State::Stale }
+        match self.args.iter().all(|arg| args.contains(&arg.as_bytes())) {
+            false => State::Stale,
+            true if is_being_killed(pid) => State::Dying,
+            true => State::Running(pid),
+        }
     }
 
     /// Starts it unless it runs; its output is appended to its log.
-    pub fn start(&self) -> Result<()> {
+    pub async fn start(&self) -> Result<()> {
         if let State::Running(_) = self.state() {
             return Ok(());
         }
-        self.check_ports()?;
+        self.wait_for_ports(Duration::from_secs(10)).await?;
         fs::create_dir_all(&self.folder).with_context(|| format!("making {}", self.folder.display()))?;
         let log = fs::OpenOptions::new()
             .create(true)
@@ -91,6 +98,19 @@ impl Process {
             }
         }
         Ok(())
+    }
+
+    /// Waits for ports that a predecessor, killed a moment ago, still holds; names one that somebody else holds.
+    pub async fn wait_for_ports(&self, limit: Duration) -> Result<()> {
+        let mut tick = tokio::time::interval(Duration::from_millis(5));
+        let freed = tokio::time::timeout(limit, async {
+            // A zombie whose parent never asks for it holds no ports: they decide, not the process.
+            while self.check_ports().is_err() && self.state() == State::Dying {
+                tick.tick().await;
+            }
+        });
+        let _ = freed.await;
+        self.check_ports()
     }
 
     /// Stops it: SIGTERM, and SIGKILL when that is not heeded within `limit`. False when it did not run.
@@ -130,6 +150,17 @@ impl Process {
     }
 }
 
+/// Whether SIGKILL is pending for this process, as /proc/pid/status says (proc_pid_status(5)).
+fn is_being_killed(pid: i32) -> bool {
+    let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) else { return true };
+    let pending = |field: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(field))?;
+        u64::from_str_radix(line.trim(), 16).ok()
+    };
+    let sigkill = 1u64 << (Signal::KILL.as_raw() - 1);
+    ["SigPnd:", "ShdPnd:"].iter().any(|field| pending(field).is_some_and(|signals| signals & sigkill != 0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,6 +179,23 @@ mod tests {
         assert_eq!(process.state(), State::Stale);
         fs::write(folder.path().join("pid"), "not a number").unwrap();
         assert_eq!(process.state(), State::Stale);
+    }
+
+    #[test]
+    fn a_killed_process_does_not_run_from_that_moment_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let args = vec!["86421".to_owned()];
+        let process = Process { name: "m1".to_owned(), folder: folder.path().to_owned(), args, ports: Vec::new() };
+        for _ in 0..20 {
+            let mut child = Command::new("sleep").arg("86421").spawn().unwrap();
+            fs::write(folder.path().join("pid"), format!("{}\n", child.id())).unwrap();
+            let pid = i32::try_from(child.id()).unwrap();
+            assert_eq!(process.state(), State::Running(pid));
+            process.signal(pid, Signal::KILL).unwrap();
+            assert_eq!(process.state(), State::Dying);
+            child.wait().unwrap();
+            assert_eq!(process.state(), State::Stale);
+        }
     }
 
     #[test]

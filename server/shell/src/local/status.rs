@@ -18,6 +18,7 @@ pub async fn print(layout: &Layout) -> Result<()> {
         let (pid, state) = match process.state() {
             State::Absent => ("-".to_owned(), "stopped".to_owned()),
             State::Stale => ("-".to_owned(), "dead (it did not stop by itself)".to_owned()),
+            State::Dying => ("-".to_owned(), "dying".to_owned()),
             State::Running(pid) => {
                 let state = match address {
                     None => "running".to_owned(),

@@ -21,7 +21,7 @@ pub async fn run(layout: &Layout) -> Result<()> {
     let processes = layout.processes();
     for process in &processes {
         if !matches!(process.state(), State::Running(_)) {
-            process.check_ports()?;
+            process.wait_for_ports(Duration::from_secs(10)).await?;
         }
     }
     issue_certificates(layout)?;
@@ -30,7 +30,7 @@ pub async fn run(layout: &Layout) -> Result<()> {
         say!("starting {} masters, a front door, {} simulated nodes", layout.shape.masters, layout.shape.nodes);
     }
     for process in &processes {
-        process.start()?;
+        process.start().await?;
     }
     for process in &processes {
         wait_until_serving(layout, process).await?;
