@@ -26,6 +26,9 @@ pub struct Args {
     /// Seconds between kills of the leader.
     #[arg(long, default_value_t = 5)]
     kill_every_s: u64,
+    /// From running to ready, of each pod: long enough that the roll outlasts several leaders.
+    #[arg(long, default_value_t = 10_000)]
+    ready_delay_ms: u64,
 }
 
 /// What the watch has seen of the Deployment's pods.
@@ -39,6 +42,25 @@ struct Pods {
 }
 
 impl Pods {
+    /// What stands when the roll begins. The bounds hold of the whole, not of each item on the way to it.
+    fn begin(items: &Value) -> Self {
+        let mut pods = Self::default();
+        for item in items.as_array().into_iter().flatten() {
+            pods.take(&json!({"type": "ADDED", "object": item}));
+        }
+        pods.most_alive = pods.alive();
+        pods.fewest_available = pods.available();
+        pods
+    }
+
+    fn alive(&self) -> usize {
+        self.seen.values().filter(|(_, terminating)| !terminating).count()
+    }
+
+    fn available(&self) -> usize {
+        self.seen.values().filter(|(available, _)| *available).count()
+    }
+
     fn take(&mut self, event: &Value) {
         let object = &event["object"];
         let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
@@ -54,10 +76,8 @@ impl Pods {
             _ => return,
         }
         self.events += 1;
-        let alive = self.seen.values().filter(|(_, terminating)| !terminating).count();
-        let available = self.seen.values().filter(|(available, _)| *available).count();
-        self.most_alive = self.most_alive.max(alive);
-        self.fewest_available = self.fewest_available.min(available);
+        self.most_alive = self.most_alive.max(self.alive());
+        self.fewest_available = self.fewest_available.min(self.available());
     }
 }
 
@@ -69,15 +89,12 @@ pub async fn run(args: Args) -> Result<()> {
     let cluster = Cluster::up(3, args.nodes)?;
     let client = cluster.client(0).await?;
     let path = "/apis/apps/v1/namespaces/default/deployments";
-    client.post(path, &deployment(args.replicas)).await?.success().context("creating the Deployment")?;
+    client.post(path, &deployment(&args)).await?.success().context("creating the Deployment")?;
     wait_until_rolled(&cluster, args.replicas, "1").await.context("the first version")?;
 
     let list =
         cluster.client(0).await?.get("/api/v1/namespaces/default/pods?labelSelector=app%3Drolling").await?.success()?;
-    let pods = Arc::new(Mutex::new(Pods { fewest_available: usize::MAX, ..Pods::default() }));
-    for item in list["items"].as_array().into_iter().flatten() {
-        pods.lock().expect("no panic while held").take(&json!({"type": "ADDED", "object": item}));
-    }
+    let pods = Arc::new(Mutex::new(Pods::begin(&list["items"])));
     let revision = list["metadata"]["resourceVersion"].as_str().context("a resourceVersion")?.to_owned();
     let (stop, stopped) = watch::channel(false);
     let addresses = [cluster.api(0), cluster.api(1), cluster.api(2)];
@@ -104,18 +121,20 @@ pub async fn run(args: Args) -> Result<()> {
             "fewest_available": seen.fewest_available, "needed": args.replicas - unavailable,
         })
     );
+    ensure!(kills > 0, "the roll ended before the first kill: it shows nothing");
     ensure!(seen.most_alive <= args.replicas + surge, "{} pods that were not terminating", seen.most_alive);
     ensure!(seen.fewest_available >= args.replicas - unavailable, "only {} available pods", seen.fewest_available);
     Ok(())
 }
 
-fn deployment(replicas: usize) -> Value {
+fn deployment(args: &Args) -> Value {
+    let annotations = json!({"version": "1", "simulated.trireme.io/ready-delay-ms": args.ready_delay_ms.to_string()});
     json!({
         "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "rolling"},
         "spec": {
-            "replicas": replicas, "selector": {"matchLabels": {"app": "rolling"}},
+            "replicas": args.replicas, "selector": {"matchLabels": {"app": "rolling"}},
             "template": {
-                "metadata": {"labels": {"app": "rolling"}, "annotations": {"version": "1"}},
+                "metadata": {"labels": {"app": "rolling"}, "annotations": annotations},
                 "spec": {"terminationGracePeriodSeconds": 1, "containers": [{"name": "c", "image": "app:1"}]},
             },
         },
