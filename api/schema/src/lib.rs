@@ -1,5 +1,5 @@
 //! Structural schemas of the API's types, and everything that works on them: decoding and pruning, patches, field ownership
-//! and server-side apply, OpenAPI documents.
+//! and server-side apply, OpenAPI documents, protobuf.
 //!
 //! Pure: no clocks, no I/O, a defined order everywhere. One engine serves built-in kinds (facts in
 //! `definitions/table.txt`, made by xtask) and whatever else brings a [`Schema`]: a set of [`Definitions`] can be built from
@@ -21,6 +21,7 @@ pub mod go;
 pub mod openapi;
 pub mod parse;
 pub mod patch;
+pub mod protobuf;
 mod scalar;
 
 pub use decode::{DecodeError, Decoded, FieldValidation, Format, check, decode, no_object, unrecognized};

@@ -1,21 +1,39 @@
 //! A body becomes an object of its kind.
 
 use api_kinds::Kind;
-use api_schema::{FieldValidation, Schema, check, no_object, parse, unrecognized};
+use api_schema::{FieldValidation, Schema, check, no_object, parse, protobuf, unrecognized};
 use serde_json::Value;
 
 use crate::Status;
 use crate::api::Incoming;
 
-/// Parses a body as JSON or YAML, whatever kind it is of.
+/// The media type of objects in protobuf.
+pub(crate) const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
+
+/// Parses a body as JSON, YAML or protobuf, whatever kind it is of.
 pub(crate) fn body(incoming: &Incoming) -> Result<parse::Parsed, Status> {
     match incoming.content_type.as_str() {
         "" | "application/json" => parse::json(&incoming.bytes).map_err(Status::bad_request),
         "application/yaml" | "application/apply-patch+yaml" | "text/yaml" | "application/apply-patch" => {
             parse::yaml(&incoming.bytes).map_err(Status::bad_request)
         }
+        PROTOBUF => from_protobuf(incoming, None),
         other => Err(Status::unsupported_media_type(other)),
     }
+}
+
+fn from_protobuf(incoming: &Incoming, expected: Option<Schema<'static>>) -> Result<parse::Parsed, Status> {
+    let value = protobuf::read(&incoming.bytes, expected).map_err(|error| Status::bad_request(error.to_string()))?;
+    Ok(parse::Parsed { value, duplicates: Vec::new() })
+}
+
+/// Parses `metav1.DeleteOptions`, which protobuf need not name.
+pub(crate) fn delete_options(incoming: &Incoming) -> Result<Value, Status> {
+    let parsed = match incoming.content_type.as_str() {
+        PROTOBUF => from_protobuf(incoming, Schema::named("io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"))?,
+        _ => body(incoming)?,
+    };
+    Ok(parsed.value)
 }
 
 /// Parses a body that is an object of a kind.
@@ -24,6 +42,7 @@ pub(crate) fn object(kind: &Kind, incoming: &Incoming) -> Result<parse::Parsed, 
     let parsed = match incoming.content_type.as_str() {
         "" | "application/json" => parse::json(&incoming.bytes).map_err(|why| refused(&why))?,
         "application/yaml" | "text/yaml" => parse::yaml(&incoming.bytes).map_err(|why| refused(&why))?,
+        PROTOBUF => from_protobuf(incoming, Some(schema(kind)?))?,
         _ => return body(incoming),
     };
     if parsed.value.is_object() { Ok(parsed) } else { Err(refused(&no_object(&parsed.value))) }

@@ -31,7 +31,7 @@ pub(crate) struct Options {
 impl Options {
     /// Reads the body, and the query where the body says nothing.
     pub(crate) fn read(incoming: &Incoming, query: &Query) -> Result<Self, Status> {
-        let body = if incoming.bytes.is_empty() { Value::Null } else { decode::body(incoming)?.value };
+        let body = if incoming.bytes.is_empty() { Value::Null } else { decode::delete_options(incoming)? };
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let orphan = body["orphanDependents"].as_bool().map(|o| if o { "Orphan" } else { "Background" }.to_owned());
         let options = Self {
