@@ -92,6 +92,7 @@ pub async fn run(args: Args) -> Result<()> {
     say!("serving after {} ms; try:\n", begun.elapsed().as_millis());
     say!("  export KUBECONFIG={}", std::fs::canonicalize(dir.join("kubeconfig"))?.display());
     say!("  kubectl apply -f docs/examples/web.yaml");
+    say!("  kubectl create deployment hello --image=nginx --replicas=3");
     say!("  kubectl get pods -o wide");
     let agents = tokio::spawn(simnode::run(simnode::Options {
         api: vec![api_address.to_string()],

@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod cluster;
+pub mod golden;
 
 pub use client::{Client, Reply};
 pub use cluster::Cluster;

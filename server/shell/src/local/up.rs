@@ -113,6 +113,7 @@ fn print_next_steps(layout: &Layout) {
     say!("  export KUBECONFIG={}", layout.kubeconfig().display());
     say!("  kubectl get nodes");
     say!("  kubectl apply -f docs/examples/web.yaml");
+    say!("  kubectl create deployment hello --image=nginx --replicas=3");
     say!("  kubectl get pods -o wide");
     say!("  kill -9 $(cat {shown}/m1/pid)      # any master; nothing is lost");
     say!("  ./x status; ./x start m1");
