@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use raft_state::history::{History, Stored};
 use raft_state::port::BoxFuture;
 use raft_state::record::Scalars;
-use raft_state::{Delta, Keyring, Outcome, Record, Revision, State};
+use raft_state::{Delta, Keyring, Lease, Outcome, Place, Record, Revision, State};
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
     ColumnFamilyDescriptor, DB, DBCompressionType, Direction, FlushOptions, IteratorMode, Options, WriteBatch,
@@ -19,9 +19,10 @@ use serde::{Deserialize, Serialize};
 use crate::{Error, codec, folder};
 
 const VERSIONS: &str = "versions";
+const LEASES: &str = "leases";
 const WINDOW: &str = "window";
 const META: &str = "meta";
-const FAMILIES: [&str; 3] = [VERSIONS, WINDOW, META];
+const FAMILIES: [&str; 4] = [VERSIONS, LEASES, WINDOW, META];
 
 const APPLIED: &[u8] = b"applied";
 const FORMAT: &[u8] = b"format";
@@ -101,6 +102,24 @@ fn family<'a>(db: &'a DB, name: &str) -> &'a rocksdb::ColumnFamily {
     db.cf_handle(name).expect("every family is made at opening")
 }
 
+/// Versions are filed in the order of their places.
+fn version_key(place: Place) -> [u8; 12] {
+    let mut key = [0; 12];
+    key[..8].copy_from_slice(&place.revision.to_be_bytes());
+    key[8..].copy_from_slice(&place.sub.to_be_bytes());
+    key
+}
+
+fn place(key: &[u8]) -> Option<Place> {
+    let (revision, sub) = key.split_at_checked(8)?;
+    Some(Place { revision: number(revision)?, sub: sub.try_into().ok().map(u32::from_be_bytes)? })
+}
+
+/// What a lease's record is sealed with: its id.
+fn seal_of(id: i64) -> u64 {
+    id.cast_unsigned()
+}
+
 fn outcome_key(boot: u64, sequence: u64) -> [u8; 16] {
     let mut key = [0; 16];
     key[..8].copy_from_slice(&boot.to_be_bytes());
@@ -140,8 +159,15 @@ impl StateStore {
         let db = self.db();
         let (versions, window, meta) = (family(&db, VERSIONS), family(&db, WINDOW), family(&db, META));
         let mut batch = WriteBatch::default();
-        for (revision, record) in &delta.records {
-            batch.put_cf(versions, revision.to_be_bytes(), codec::seal(*revision, &codec::encode(record)));
+        for (place, record) in &delta.records {
+            batch.put_cf(versions, version_key(*place), codec::seal(place.revision, &codec::encode(record)));
+        }
+        for (id, lease) in &delta.leases {
+            let key = id.to_be_bytes();
+            match lease {
+                Some(lease) => batch.put_cf(family(&db, LEASES), key, codec::seal(seal_of(*id), &codec::encode(lease))),
+                None => batch.delete_cf(family(&db, LEASES), key),
+            }
         }
         for (boot, sequence, outcome) in &delta.remembered {
             batch.put_cf(window, outcome_key(*boot, *sequence), codec::seal(*sequence, &codec::encode(outcome)));
@@ -178,15 +204,16 @@ impl StateStore {
         let db = self.db();
         let versions = family(&db, VERSIONS);
         let mut batch = WriteBatch::default();
-        for item in db.iterator_cf(versions, IteratorMode::From(&(from + 1).to_be_bytes(), Direction::Forward)) {
+        let first = version_key(Place { revision: from + 1, sub: 0 });
+        for item in db.iterator_cf(versions, IteratorMode::From(&first, Direction::Forward)) {
             let (key, sealed) = item?;
-            let Some(revision) = number(&key).filter(|revision| *revision <= to) else { break };
-            let record = read_record(revision, &sealed)?;
+            let Some(place) = place(&key).filter(|place| place.revision <= to) else { break };
+            let record = read_record(place, &sealed)?;
             if let Some(previous) = record.previous {
-                batch.delete_cf(versions, previous.to_be_bytes());
+                batch.delete_cf(versions, version_key(previous));
             }
             if record.payload.is_none() {
-                batch.delete_cf(versions, revision.to_be_bytes());
+                batch.delete_cf(versions, version_key(place));
             }
             if batch.len() >= 1000 {
                 db.write_opt(std::mem::take(&mut batch), &unlogged())?;
@@ -283,8 +310,8 @@ fn remove_others(root: &Path, keep: u64) -> Result<(), Error> {
     Ok(())
 }
 
-fn read_record(revision: Revision, sealed: &[u8]) -> Result<Record, Error> {
-    codec::decode("a stored version", codec::open("a stored version", revision, sealed)?)
+fn read_record(place: Place, sealed: &[u8]) -> Result<Record, Error> {
+    codec::decode("a stored version", codec::open("a stored version", place.revision, sealed)?)
 }
 
 fn read_mark(db: &DB) -> Result<Mark, Error> {
@@ -310,10 +337,17 @@ fn load(db: &DB, keyring: Arc<dyn Keyring>) -> Result<Loaded, Error> {
     for item in db.iterator_cf(family(db, VERSIONS), IteratorMode::Start) {
         let (key, sealed) = item?;
         let damaged = |detail: String| Error::Damaged { what: "the state", detail };
-        let revision = number(&key).ok_or_else(|| damaged("a version without a revision".to_owned()))?;
+        let place = place(&key).ok_or_else(|| damaged("a version without a revision".to_owned()))?;
         state
-            .load_record(revision, &read_record(revision, &sealed)?)
-            .map_err(|refusal| damaged(format!("revision {revision}: {refusal}")))?;
+            .load_record(place, &read_record(place, &sealed)?)
+            .map_err(|refusal| damaged(format!("revision {}: {refusal}", place.revision)))?;
+    }
+    for item in db.iterator_cf(family(db, LEASES), IteratorMode::Start) {
+        let (key, sealed) = item?;
+        let damaged = || Error::Damaged { what: "a lease", detail: "a key of another length".to_owned() };
+        let id = number(&key).ok_or_else(damaged)?.cast_signed();
+        let lease: Lease = codec::decode("a lease", codec::open("a lease", seal_of(id), &sealed)?)?;
+        state.load_lease(id, lease);
     }
     for item in db.iterator_cf(family(db, WINDOW), IteratorMode::Start) {
         let (key, sealed) = item?;
@@ -355,15 +389,21 @@ impl History for StateStore {
 fn page(db: &DB, after: Revision, max: usize) -> Result<Vec<Stored>, Error> {
     let versions = family(db, VERSIONS);
     let mut page = Vec::new();
-    for item in db.iterator_cf(versions, IteratorMode::From(&(after + 1).to_be_bytes(), Direction::Forward)).take(max) {
+    let mut last = after;
+    let first = version_key(Place { revision: after + 1, sub: 0 });
+    for item in db.iterator_cf(versions, IteratorMode::From(&first, Direction::Forward)) {
         let (key, sealed) = item?;
-        let Some(revision) = number(&key) else { break };
-        let record = read_record(revision, &sealed)?;
+        let Some(place) = place(&key) else { break };
+        if page.len() >= max && place.revision > last {
+            break;
+        }
+        last = place.revision;
+        let record = read_record(place, &sealed)?;
         let previous = match record.previous {
             None => None,
-            Some(p) => db.get_cf(versions, p.to_be_bytes())?.map(|sealed| read_record(p, &sealed)).transpose()?,
+            Some(p) => db.get_cf(versions, version_key(p))?.map(|sealed| read_record(p, &sealed)).transpose()?,
         };
-        page.push(Stored { revision, record, previous });
+        page.push(Stored { place, record, previous });
     }
     Ok(page)
 }

@@ -2,12 +2,17 @@
 
 use std::sync::Arc;
 
-use crate::record::{Delta, Scalars};
+use bytes::Bytes;
+
+use crate::record::{Delta, Place, Scalars};
 use crate::window::Window;
 use crate::{
-    Action, Command, CommandId, Entry, Epoch, Event, Expect, Keyring, ObjectCommand, Outcome, Payload, Record, Refusal,
-    Revision, Snapshot,
+    Action, Command, CommandId, Entry, Epoch, Event, Expect, Keyring, Lease, ObjectCommand, Outcome, Payload, Record,
+    Refusal, Revision, Snapshot,
 };
+
+mod leases;
+mod txn;
 
 /// A command with its identity, as the log holds it.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -52,14 +57,19 @@ impl State {
     ///
     /// # Errors
     /// When a sealed value does not open.
-    pub fn load_record(&mut self, revision: Revision, record: &Record) -> Result<(), Refusal> {
+    pub fn load_record(&mut self, place: Place, record: &Record) -> Result<(), Refusal> {
         if record.payload.is_none() {
             self.live.remove(&record.key);
             return Ok(());
         }
-        let entry = Entry::from_record(revision, record, &*self.keyring).ok_or(Refusal::Unsealable)?;
+        let entry = Entry::from_record(place, record, &*self.keyring).ok_or(Refusal::Unsealable)?;
         self.live.put(Arc::new(entry));
         Ok(())
+    }
+
+    /// Takes one lease in, while loading.
+    pub fn load_lease(&mut self, id: i64, lease: Lease) {
+        self.live.set_lease(id, Some(lease));
     }
 
     /// Takes one remembered outcome in, while loading.
@@ -98,8 +108,9 @@ impl State {
                 Some(known) => known,
                 None => {
                     let outcome = self.one(&stamped.command, &mut applied);
-                    self.window.remember(stamped.id, outcome.clone());
-                    applied.delta.remembered.push((stamped.id.boot, stamped.id.sequence, outcome.clone()));
+                    let kept = outcome.without_answers();
+                    self.window.remember(stamped.id, kept.clone());
+                    applied.delta.remembered.push((stamped.id.boot, stamped.id.sequence, kept));
                     outcome
                 }
             };
@@ -113,20 +124,26 @@ impl State {
     }
 
     fn one(&mut self, command: &Command, applied: &mut Applied) -> Outcome {
-        match command {
-            Command::Object(command) => match self.object(command, applied) {
-                Ok(revision) => Outcome::Done { revision },
-                Err(refusal) => Outcome::Refused(refusal),
-            },
+        let outcome = match command {
+            Command::Object(command) => self.object(command, applied),
+            Command::EtcdTxn(txn) => self.txn(txn, applied),
+            Command::LeaseGrant { id, ttl_s } => self.grant(*id, *ttl_s, applied),
+            Command::LeaseRevoke { id } => self.revoke(*id, applied),
+            Command::OpenLeaseOffice { .. } => {
+                self.live.scalars.lease_office += 1;
+                Ok(Outcome::LeaseOfficeOpened { office: self.live.scalars.lease_office })
+            }
+            Command::LeaseExpire { id, grant, office } => self.expire(*id, *grant, *office, applied),
             Command::OpenEpoch { .. } => {
                 self.live.scalars.epoch += 1;
-                Outcome::EpochOpened { epoch: self.live.scalars.epoch, revision: self.live.scalars.revision }
+                Ok(Outcome::EpochOpened { epoch: self.live.scalars.epoch, revision: self.live.scalars.revision })
             }
             Command::Compact { revision } => self.compact(*revision, applied),
-        }
+        };
+        outcome.unwrap_or_else(Outcome::Refused)
     }
 
-    fn object(&mut self, command: &ObjectCommand, applied: &mut Applied) -> Result<Revision, Refusal> {
+    fn object(&mut self, command: &ObjectCommand, applied: &mut Applied) -> Result<Outcome, Refusal> {
         self.check_epoch(command.epoch)?;
         let live = self.live.get(&command.key).cloned();
         let mod_revision = live.as_ref().map(|entry| entry.mod_revision);
@@ -138,10 +155,12 @@ impl State {
             }
             _ => {}
         }
+        let mut change = Change::at(self.live.scalars.revision + 1);
         match &command.action {
-            Action::Put(payload) => self.put(command, payload, live, applied),
-            Action::Delete => self.delete(live.ok_or(Refusal::NotFound)?, applied),
+            Action::Put(payload) => self.put(&mut change, command.key.clone(), payload.clone(), 0)?,
+            Action::Delete => self.delete(&mut change, live.ok_or(Refusal::NotFound)?),
         }
+        Ok(Outcome::Done { revision: self.commit(change, applied) })
     }
 
     fn check_epoch(&self, epoch: Option<Epoch>) -> Result<(), Refusal> {
@@ -152,60 +171,89 @@ impl State {
         }
     }
 
-    fn put(
-        &mut self,
-        command: &ObjectCommand,
-        payload: &Payload,
-        previous: Option<Arc<Entry>>,
-        applied: &mut Applied,
-    ) -> Result<Revision, Refusal> {
-        let revision = self.live.scalars.revision + 1;
+    /// Writes one key. A refusal changes nothing.
+    fn put(&mut self, change: &mut Change, key: Bytes, payload: Payload, lease: i64) -> Result<(), Refusal> {
+        let place = change.place();
+        let previous = self.live.get(&key).cloned();
         let record = Record {
-            key: command.key.clone(),
-            payload: Some(payload.clone()),
-            create_revision: previous.as_ref().map_or(revision, |p| p.create_revision),
+            key,
+            payload: Some(payload),
+            create_revision: previous.as_ref().map_or(place.revision, |p| p.create_revision),
             version: previous.as_ref().map_or(1, |p| p.version + 1),
-            lease: 0,
-            previous: previous.as_ref().map(|p| p.mod_revision),
+            lease,
+            previous: previous.as_ref().map(|p| p.place()),
         };
         // A splice point outside of the value is as bad as a seal that does not open: nothing is written.
-        let entry = Entry::from_record(revision, &record, &*self.keyring).ok_or(Refusal::Unsealable)?;
+        let entry = Entry::from_record(place, &record, &*self.keyring).ok_or(Refusal::Unsealable)?;
         let entry = Arc::new(entry);
-        self.live.scalars.revision = revision;
         self.live.put(entry.clone());
-        applied.events.push(Event { revision, entry, previous, deleted: false });
-        applied.delta.records.push((revision, record));
-        Ok(revision)
+        change.events.push(Event { revision: place.revision, entry, previous, deleted: false });
+        change.records.push((place, record));
+        Ok(())
     }
 
-    fn delete(&mut self, live: Arc<Entry>, applied: &mut Applied) -> Result<Revision, Refusal> {
-        let revision = self.live.scalars.revision + 1;
-        self.live.scalars.revision = revision;
+    fn delete(&mut self, change: &mut Change, live: Arc<Entry>) {
+        let place = change.place();
         self.live.remove(&live.key);
-        applied.delta.records.push((
-            revision,
-            Record {
-                key: live.key.clone(),
-                payload: None,
-                create_revision: live.create_revision,
-                version: live.version,
-                lease: 0,
-                previous: Some(live.mod_revision),
-            },
-        ));
-        let entry = Arc::new(live.deleted_at(revision));
-        applied.events.push(Event { revision, entry, previous: Some(live), deleted: true });
-        Ok(revision)
+        let record = Record {
+            key: live.key.clone(),
+            payload: None,
+            create_revision: live.create_revision,
+            version: live.version,
+            lease: 0,
+            previous: Some(live.place()),
+        };
+        change.records.push((place, record));
+        let entry = Arc::new(live.deleted_at(place));
+        change.events.push(Event { revision: place.revision, entry, previous: Some(live), deleted: true });
     }
 
-    fn compact(&mut self, requested: Revision, applied: &mut Applied) -> Outcome {
+    /// Brings a change into force; the store's revision after it. One that changed nothing takes no revision.
+    fn commit(&mut self, change: Change, applied: &mut Applied) -> Revision {
+        if !change.records.is_empty() {
+            self.live.scalars.revision = change.revision;
+            applied.events.extend(change.events);
+            applied.delta.records.extend(change.records);
+        }
+        self.live.scalars.revision
+    }
+
+    /// Takes back what a command did before it was refused.
+    fn roll_back(&mut self, change: Change) {
+        let revision = self.live.scalars.revision;
+        for event in change.events.iter().rev() {
+            self.live.undo(event);
+        }
+        self.live.scalars.revision = revision;
+    }
+
+    fn compact(&mut self, requested: Revision, applied: &mut Applied) -> Result<Outcome, Refusal> {
         let Scalars { compacted: floor, revision: current, .. } = self.live.scalars;
         if requested <= floor || requested > current {
-            return Outcome::Refused(Refusal::BadCompaction { requested, floor, current });
+            return Err(Refusal::BadCompaction { requested, floor, current });
         }
         self.live.scalars.compacted = requested;
         let from = applied.delta.compacted.map_or(floor, |(from, _)| from);
         applied.delta.compacted = Some((from, requested));
-        Outcome::Compacted { revision: requested }
+        Ok(Outcome::Compacted { revision: requested })
+    }
+}
+
+/// What one command has changed so far.
+struct Change {
+    revision: Revision,
+    events: Vec<Event>,
+    records: Vec<(Place, Record)>,
+}
+
+impl Change {
+    fn at(revision: Revision) -> Self {
+        Self { revision, events: Vec::new(), records: Vec::new() }
+    }
+
+    /// Of the next key that it changes.
+    fn place(&self) -> Place {
+        let sub = u32::try_from(self.records.len()).expect("a command of bounded size");
+        Place { revision: self.revision, sub }
     }
 }

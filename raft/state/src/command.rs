@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::txn::{Answers, Txn};
 use crate::{Epoch, Revision};
 
 /// Identity of one command across its retries: minted by the master that took the request.
@@ -24,6 +25,35 @@ pub enum Command {
     OpenEpoch {
         /// Boot id of the process that hosts the manager.
         holder: u64,
+    },
+    /// A transaction of the etcd face.
+    EtcdTxn(Txn),
+    /// Create a lease.
+    LeaseGrant {
+        /// Chosen by the client or minted by the member; above 0.
+        id: i64,
+        /// Seconds.
+        ttl_s: i64,
+    },
+    /// End a lease, and delete the keys that hang on it.
+    LeaseRevoke {
+        /// Of the lease.
+        id: i64,
+    },
+    /// A leader watches over the leases from here on, and grants each its full time anew; expiries counted by earlier
+    /// ones are void.
+    OpenLeaseOffice {
+        /// Boot id of the leader.
+        holder: u64,
+    },
+    /// A lease has run out, by the clock of the leader in office.
+    LeaseExpire {
+        /// Of the lease.
+        id: i64,
+        /// Which of its grants.
+        grant: u64,
+        /// Of the leader that counted.
+        office: u64,
     },
     /// Forget versions superseded at or before `revision`.
     Compact {
@@ -107,6 +137,35 @@ pub enum Outcome {
         /// The store's revision when it opened.
         revision: Revision,
     },
+    /// The transaction is done.
+    Txn {
+        /// The store's revision after it: its own when it changed anything.
+        revision: Revision,
+        /// Whether all its compares held.
+        succeeded: bool,
+        /// What its operations have to say, when at hand.
+        #[serde(skip)]
+        answers: Answers,
+    },
+    /// The lease is granted.
+    LeaseGranted {
+        /// Counts all grants.
+        grant: u64,
+        /// The store's revision.
+        revision: Revision,
+    },
+    /// The lease is gone, and the keys that hung on it.
+    LeaseEnded {
+        /// The store's revision after it: that of the deletions when there were any.
+        revision: Revision,
+        /// Keys deleted.
+        deleted: u64,
+    },
+    /// The leader's office over the leases is open.
+    LeaseOfficeOpened {
+        /// Its number.
+        office: u64,
+    },
     /// Compacted up to this revision.
     Compacted {
         /// The compaction floor after the command.
@@ -114,6 +173,19 @@ pub enum Outcome {
     },
     /// Nothing changed.
     Refused(Refusal),
+}
+
+impl Outcome {
+    /// As the retry window keeps it.
+    #[must_use]
+    pub fn without_answers(&self) -> Self {
+        match self {
+            Self::Txn { revision, succeeded, .. } => {
+                Self::Txn { revision: *revision, succeeded: *succeeded, answers: Answers::default() }
+            }
+            other => other.clone(),
+        }
+    }
 }
 
 /// Why a command changed nothing.
@@ -153,6 +225,40 @@ pub enum Refusal {
         floor: Revision,
         /// The store's revision.
         current: Revision,
+    },
+    /// No such lease.
+    #[error("the lease does not exist")]
+    LeaseNotFound,
+    /// A lease with this id is there already.
+    #[error("the lease exists")]
+    LeaseExists,
+    /// A lease's id or TTL out of bounds.
+    #[error("a lease needs an id and a TTL above 0")]
+    BadLease,
+    /// The expiry was counted by a leader that is no longer in office, or for another grant.
+    #[error("the expiry is void: office {office} is open")]
+    StaleExpiry {
+        /// The office in force.
+        office: u64,
+    },
+    /// A transaction writes one key twice.
+    #[error("the transaction writes a key twice")]
+    DuplicateKey,
+    /// A transaction reads a revision that is not there yet.
+    #[error("revision {requested} is in the future, the store is at {current}")]
+    FutureRevision {
+        /// As asked for.
+        requested: Revision,
+        /// The store's revision.
+        current: Revision,
+    },
+    /// A transaction reads a revision that is compacted.
+    #[error("revision {requested} is compacted, the floor is {floor}")]
+    CompactedRevision {
+        /// As asked for.
+        requested: Revision,
+        /// The floor in force.
+        floor: Revision,
     },
     /// The sealed payload does not open with the cluster's keys.
     #[error("the sealed value does not open")]

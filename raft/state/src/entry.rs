@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use bytes::{BufMut, Bytes, BytesMut};
 use xxhash_rust::xxh3::Xxh3;
 
+use crate::record::Place;
 use crate::{Keyring, Payload, Record, Revision};
 
 /// A version of a key. Always behind an `Arc`; its bytes serve GET, LIST and WATCH alike.
@@ -19,6 +20,8 @@ pub struct Entry {
     pub create_revision: Revision,
     /// Revision of this version.
     pub mod_revision: Revision,
+    /// Its place among the changes of that revision.
+    pub sub: u32,
     /// 1 at creation, then counting up.
     pub version: u64,
     /// Lease of the etcd face; 0 for none.
@@ -42,7 +45,8 @@ pub struct Spliced {
 
 impl Entry {
     /// The version that a record describes. `None` for a deletion, or when a sealed value does not open.
-    pub fn from_record(revision: Revision, record: &Record, keyring: &dyn Keyring) -> Option<Self> {
+    pub fn from_record(place: Place, record: &Record, keyring: &dyn Keyring) -> Option<Self> {
+        let revision = place.revision;
         let payload = record.payload.as_ref()?;
         let (value, spliced) = match payload {
             Payload::Opaque(bytes) => (bytes.clone(), None),
@@ -56,6 +60,7 @@ impl Entry {
             value,
             create_revision: record.create_revision,
             mod_revision: revision,
+            sub: place.sub,
             version: record.version,
             lease: record.lease,
             spliced,
@@ -64,9 +69,15 @@ impl Entry {
         })
     }
 
+    /// Where it stands in history.
+    pub fn place(&self) -> Place {
+        Place { revision: self.mod_revision, sub: self.sub }
+    }
+
     /// This value as the event of its deletion shows it: with the deletion's revision.
     #[must_use]
-    pub fn deleted_at(&self, revision: Revision) -> Self {
+    pub fn deleted_at(&self, place: Place) -> Self {
+        let revision = place.revision;
         let (value, spliced) = match self.spliced {
             None => (self.value.clone(), None),
             Some(at) => {
@@ -79,6 +90,7 @@ impl Entry {
             value,
             create_revision: self.create_revision,
             mod_revision: revision,
+            sub: place.sub,
             version: self.version,
             lease: self.lease,
             spliced,

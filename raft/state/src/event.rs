@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use crate::{Entry, Revision};
 
-/// A change. Events of a prefix are ordered by revision, without gaps or repetitions.
+/// A change. Events of a prefix are ordered by revision and place, without gaps or repetitions.
 #[derive(Clone, Debug)]
 pub struct Event {
-    /// The revision that the change took.
+    /// The revision that the change took. All changes of a transaction have the same one, and follow each other.
     pub revision: Revision,
     /// The version that the change wrote. For a deletion of an object: the last value with its
     /// `metadata.resourceVersion` set to `revision`, as Kubernetes sends it in DELETED events.

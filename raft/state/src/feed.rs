@@ -22,7 +22,7 @@ const RING_BYTES_MAX: usize = 64 << 20;
 /// Stored versions read at a time behind the ring.
 const HISTORY_PAGE: usize = 512;
 
-/// The events above `floor`, ascending, without gaps.
+/// The events above `floor`, ascending, without gaps (and perhaps the rest of those at the floor).
 #[derive(Default)]
 struct Ring {
     floor: Revision,
@@ -223,7 +223,7 @@ impl FeedCursor {
             if !from_ring {
                 let page = self.feed.events_after(batch.progress, HISTORY_PAGE).await?;
                 for event in page {
-                    if batch.events.len() == max {
+                    if batch.events.len() >= max && event.revision > batch.progress {
                         break;
                     }
                     batch.progress = event.revision;
@@ -246,7 +246,8 @@ impl FeedCursor {
             return false;
         }
         for event in ring.events.range(ring.index_after(batch.progress)..) {
-            if batch.events.len() == max {
+            // A revision is taken whole.
+            if batch.events.len() >= max && event.revision > batch.progress {
                 return true;
             }
             batch.progress = event.revision;

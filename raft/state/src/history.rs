@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use crate::port::BoxFuture;
+use crate::record::Place;
 use crate::{Entry, Event, Keyring, Record, Revision};
 
 /// A stored version with the one that it superseded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
-    /// Its revision.
-    pub revision: Revision,
+    /// Where it stands.
+    pub place: Place,
     /// What it wrote.
     pub record: Record,
     /// What was there before, when that is still kept.
@@ -18,7 +19,7 @@ pub struct Stored {
 
 /// Stored versions by revision. Implementations read the disk apart from the caller's thread.
 pub trait History: Send + Sync + 'static {
-    /// At most `max` versions with revisions above `after`, ascending.
+    /// Versions with revisions above `after`, ascending: about `max`, and never a part of a revision.
     fn after(&self, after: Revision, max: usize) -> BoxFuture<'_, Vec<Stored>>;
 }
 
@@ -27,14 +28,14 @@ impl Stored {
     pub fn event(&self, keyring: &dyn Keyring) -> Option<Event> {
         let previous = match self.record.previous {
             None => None,
-            Some(revision) => Some(Arc::new(Entry::from_record(revision, self.previous.as_ref()?, keyring)?)),
+            Some(place) => Some(Arc::new(Entry::from_record(place, self.previous.as_ref()?, keyring)?)),
         };
         let deleted = self.record.payload.is_none();
         let entry = if deleted {
-            previous.as_ref()?.deleted_at(self.revision)
+            previous.as_ref()?.deleted_at(self.place)
         } else {
-            Entry::from_record(self.revision, &self.record, keyring)?
+            Entry::from_record(self.place, &self.record, keyring)?
         };
-        Some(Event { revision: self.revision, entry: Arc::new(entry), previous, deleted })
+        Some(Event { revision: self.place.revision, entry: Arc::new(entry), previous, deleted })
     }
 }

@@ -8,7 +8,8 @@
 //! - a command that changes anything takes the next revision; epochs, refusals and compactions take none;
 //! - `apply` is total: every command has an outcome, a refusal is an outcome too;
 //! - a [`Snapshot`] is O(1) to take, needs no lock to read, and never changes afterwards;
-//! - what was published on the [`feed::Feed`] is ordered by revision, without gaps.
+//! - what was published on the [`feed::Feed`] is ordered by revision, without gaps;
+//! - a transaction takes one revision, and changes everything it says or nothing.
 
 pub mod apply;
 pub mod command;
@@ -16,12 +17,15 @@ pub mod entry;
 pub mod event;
 pub mod feed;
 pub mod history;
+pub mod keys;
+pub mod lease;
 pub mod port;
 pub mod record;
 pub mod seal;
 pub mod snapshot;
 #[cfg(feature = "solo")]
 pub mod solo;
+pub mod txn;
 pub mod window;
 
 pub use apply::{Applied, Stamped, State};
@@ -30,9 +34,12 @@ pub use entry::Entry;
 pub use event::Event;
 pub use feed::Feed;
 pub use history::History;
-pub use record::{Delta, Record};
+pub use keys::{KeyRange, RangeEnd};
+pub use lease::Lease;
+pub use record::{Delta, Place, Record};
 pub use seal::Keyring;
 pub use snapshot::Snapshot;
+pub use txn::Txn;
 
 /// The cluster-wide revision counter. `metadata.resourceVersion` is the mod revision of an entry, in decimal.
 pub type Revision = u64;

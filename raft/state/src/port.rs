@@ -47,7 +47,8 @@ pub enum ReadLevel {
 
 /// A position in the event stream of a prefix. Holds no buffer: it reads the ring, and history where the ring has moved on.
 pub trait Cursor: Send {
-    /// Waits for events beyond the position and takes them, at most `max`, in order. Also returns when the store's
+    /// Waits for events beyond the position and takes them, in order, at most `max` but for the rest of the last
+    /// revision, which is never split. Also returns when the store's
     /// revision has moved on without an event for this prefix, with an empty list.
     /// Dropping the future loses nothing.
     fn next(&mut self, max: usize) -> BoxFuture<'_, Result<Batch, WatchError>>;

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use imbl::OrdMap;
+use imbl::{OrdMap, OrdSet};
 
 use crate::record::Scalars;
-use crate::{Entry, Epoch, Event, Revision};
+use crate::{Entry, Epoch, Event, KeyRange, Lease, Revision};
 
 /// The state at one revision: O(1) to take and to clone, read without locks, never changing.
 ///
@@ -16,6 +16,9 @@ use crate::{Entry, Epoch, Event, Revision};
 pub struct Snapshot {
     pub(crate) scalars: Scalars,
     partitions: OrdMap<Bytes, OrdMap<Bytes, Arc<Entry>>>,
+    leases: OrdMap<i64, Lease>,
+    /// Keys by the lease that they hang on.
+    attached: OrdSet<(i64, Bytes)>,
 }
 
 /// The partition of a key: `/registry/<group>/<resource>/`, or the empty prefix for keys of another shape.
@@ -57,6 +60,49 @@ impl Snapshot {
         self.partitions.get(partition(key))?.get(key)
     }
 
+    /// The lease with this id.
+    pub fn lease(&self, id: i64) -> Option<&Lease> {
+        self.leases.get(&id)
+    }
+
+    /// All leases. A clone of the map costs nothing, and two of them differ in time proportional to what changed.
+    pub fn leases(&self) -> &OrdMap<i64, Lease> {
+        &self.leases
+    }
+
+    /// The keys that hang on a lease, in key order.
+    pub fn attached(&self, lease: i64) -> impl Iterator<Item = &Bytes> {
+        self.attached.range((lease, Bytes::new())..).take_while(move |(id, _)| *id == lease).map(|(_, key)| key)
+    }
+
+    /// Live entries of a range, in key order.
+    pub fn between<'a>(&'a self, keys: &KeyRange) -> Box<dyn Iterator<Item = &'a Arc<Entry>> + Send + 'a> {
+        use std::ops::Bound;
+        if keys.is_single() {
+            return Box::new(self.get(&keys.start).into_iter());
+        }
+        if keys.is_empty() {
+            return Box::new(std::iter::empty());
+        }
+        // Every partition but the one without a name is an interval of keys, and they do not overlap: chained in their
+        // order they are in key order, and merged with the nameless one the whole is.
+        let home = partition(&keys.start);
+        let first = if home.is_empty() { &keys.start[..] } else { home };
+        let named = self.partitions.range::<_, [u8]>((Bound::Included(first), keys.upper()));
+        let (for_named, for_nameless) = (keys.clone(), keys.clone());
+        let mut named = named
+            .filter(|(home, _)| !home.is_empty())
+            .flat_map(move |(_, entries)| inside(entries, &for_named))
+            .peekable();
+        let nameless = self.partitions.get(&b""[..]).into_iter();
+        let mut nameless = nameless.flat_map(move |entries| inside(entries, &for_nameless)).peekable();
+        Box::new(std::iter::from_fn(move || match (named.peek(), nameless.peek()) {
+            (Some(a), Some(b)) if b.key < a.key => nameless.next(),
+            (Some(_), _) => named.next(),
+            (None, _) => nameless.next(),
+        }))
+    }
+
     /// Live entries whose keys start with `prefix`, in key order, beginning after `after` when given (exclusive).
     pub fn range<'a>(
         &'a self,
@@ -70,17 +116,13 @@ impl Snapshot {
                 None => Box::new(std::iter::empty()),
             };
         }
-        // A prefix above the partitions (`/registry/`, or everything): their orders are merged.
-        let mut parts: Vec<_> =
-            self.partitions.values().map(|entries| within(entries, prefix, after).peekable()).collect();
-        Box::new(std::iter::from_fn(move || {
-            let first = parts
-                .iter_mut()
-                .enumerate()
-                .filter_map(|(i, part)| part.peek().map(|entry| (entry.key.clone(), i)))
-                .min()?;
-            parts[first.1].next()
-        }))
+        // A prefix above the partitions (`/registry/`, or everything).
+        let start = match after {
+            Some(after) if after >= prefix => after,
+            _ => prefix,
+        };
+        let keys = KeyRange { start: Bytes::copy_from_slice(start), end: KeyRange::prefix(prefix.to_vec().into()).end };
+        Box::new(self.between(&keys).filter(move |entry| after.is_none_or(|after| entry.key[..] > *after)))
     }
 
     /// How many live entries start with `prefix`: O(1) for a whole resource, else O(matches).
@@ -98,8 +140,36 @@ impl Snapshot {
             self.partitions.insert(Bytes::copy_from_slice(home), OrdMap::new());
         }
         let entries = self.partitions.get_mut(home).expect("inserted above");
-        if let Some(replaced) = entries.insert(entry.key.clone(), entry) {
+        let (key, lease) = (entry.key.clone(), entry.lease);
+        let replaced = entries.insert(key.clone(), entry);
+        if let Some(replaced) = &replaced {
             self.scalars.hash = self.scalars.hash.wrapping_sub(replaced.digest);
+        }
+        let before = replaced.map_or(0, |replaced| replaced.lease);
+        if before != lease {
+            self.detach(before, &key);
+            if lease != 0 {
+                self.attached.insert((lease, key));
+            }
+        }
+    }
+
+    fn detach(&mut self, lease: i64, key: &[u8]) {
+        if lease != 0 {
+            self.attached.remove(&(lease, Bytes::copy_from_slice(key)));
+        }
+    }
+
+    pub(crate) fn set_lease(&mut self, id: i64, lease: Option<Lease>) {
+        let before = match lease {
+            Some(lease) => {
+                self.scalars.hash = self.scalars.hash.wrapping_add(lease.digest(id));
+                self.leases.insert(id, lease)
+            }
+            None => self.leases.remove(&id),
+        };
+        if let Some(before) = before {
+            self.scalars.hash = self.scalars.hash.wrapping_sub(before.digest(id));
         }
     }
 
@@ -107,10 +177,12 @@ impl Snapshot {
         let Some(entries) = self.partitions.get_mut(partition(key)) else { return };
         if let Some(removed) = entries.remove(key) {
             self.scalars.hash = self.scalars.hash.wrapping_sub(removed.digest);
+            self.detach(removed.lease, key);
         }
     }
 
     /// The state before an event: what exact reads at older revisions are made of.
+    /// Leases stay as they are: they have no revisions.
     pub(crate) fn undo(&mut self, event: &Event) {
         match &event.previous {
             Some(previous) => self.put(previous.clone()),
@@ -118,6 +190,14 @@ impl Snapshot {
         }
         self.scalars.revision = event.revision - 1;
     }
+}
+
+fn inside<'a>(
+    entries: &'a OrdMap<Bytes, Arc<Entry>>,
+    keys: &KeyRange,
+) -> impl Iterator<Item = &'a Arc<Entry>> + Send + use<'a> {
+    let start = std::ops::Bound::Included(&keys.start[..]);
+    entries.range::<_, [u8]>((start, keys.upper())).map(|(_, entry)| entry)
 }
 
 fn within<'a>(

@@ -9,7 +9,9 @@ use tokio::sync::watch;
 
 use crate::history::{History, Stored};
 use crate::port::{BoxFuture, Cursor, ProposeError, ReadError, ReadLevel, Standing, Store, WatchError};
-use crate::{Command, CommandId, Delta, Feed, Keyring, Outcome, Payload, Record, Revision, Snapshot, Stamped, State};
+use crate::{
+    Command, CommandId, Delta, Feed, Keyring, Outcome, Payload, Place, Record, Revision, Snapshot, Stamped, State,
+};
 
 /// Keys for tests: sealing turns every bit around, so that plain text in the wrong place is noticed.
 pub struct TestKeyring;
@@ -26,7 +28,7 @@ impl Keyring for TestKeyring {
 
 /// Versions in memory.
 #[derive(Default)]
-struct Versions(Mutex<std::collections::BTreeMap<Revision, Record>>);
+struct Versions(Mutex<std::collections::BTreeMap<Place, Record>>);
 
 impl Versions {
     fn write(&self, delta: &Delta) {
@@ -38,11 +40,12 @@ impl Versions {
 impl History for Versions {
     fn after(&self, after: Revision, max: usize) -> BoxFuture<'_, Vec<Stored>> {
         let versions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let from = Place { revision: after + 1, sub: 0 };
+        let end = versions.range(from..).nth(max).map(|(place, _)| Place { revision: place.revision + 1, sub: 0 });
         let page = versions
-            .range(after + 1..)
-            .take(max)
-            .map(|(revision, record)| Stored {
-                revision: *revision,
+            .range(from..end.unwrap_or(Place { revision: u64::MAX, sub: 0 }))
+            .map(|(place, record)| Stored {
+                place: *place,
                 record: record.clone(),
                 previous: record.previous.and_then(|p| versions.get(&p).cloned()),
             })
