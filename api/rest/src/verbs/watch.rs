@@ -211,7 +211,7 @@ impl Watcher {
             (true, false) if event.deleted => self.write("DELETED", &event.entry.value),
             (true, false) => {
                 // The old object leaves, at the revision at which it left.
-                let left = event.previous.as_ref().map(|previous| previous.deleted_at(event.revision));
+                let left = event.previous.as_ref().map(|previous| previous.deleted_at(event.entry.place()));
                 if let Some(left) = left {
                     self.write("DELETED", &left.value);
                 }
