@@ -7,7 +7,8 @@ use bytes::Bytes;
 use raft_log::{Applied, Error, Folder, StateStore};
 use raft_state::history::History;
 use raft_state::solo::TestKeyring;
-use raft_state::{Action, Command, CommandId, Expect, Keyring, ObjectCommand, Outcome, Payload, Stamped, State};
+use raft_state::txn::{Op, Put};
+use raft_state::{Action, Command, CommandId, Expect, Keyring, ObjectCommand, Outcome, Payload, Stamped, State, Txn};
 
 const SECRET: &str = "correct-horse-battery-staple";
 
@@ -158,4 +159,35 @@ fn a_folder_in_use_names_who_uses_it() {
     assert!(matches!(&error, Error::InUse { pid, .. } if *pid == std::process::id()), "{error}");
     drop(held);
     assert!(Folder::lock(folder.path()).is_ok());
+}
+
+#[tokio::test]
+async fn transactions_and_leases_come_back_in_their_places() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut world, _) = World::open(folder.path());
+    world.run(Command::LeaseGrant { id: 5, ttl_s: 60 });
+    world.run(Command::LeaseGrant { id: 6, ttl_s: 60 });
+    world.run(Command::LeaseRevoke { id: 6 });
+    let put = |name: &'static str, lease| {
+        let (key, value) = (Bytes::from_static(name.as_bytes()), Some(Bytes::from_static(b"v")));
+        Op::Put(Put { key, value, lease: Some(lease), want_previous: false })
+    };
+    let txn = |then| Command::EtcdTxn(Txn { then, ..Txn::default() });
+    world.run(txn(vec![put("a", 5), put("b", 0), put("c", 5)]));
+    world.run(txn(vec![put("b", 0), put("a", 0)]));
+    world.store.flush().unwrap();
+    let (live, hash) = (world.live(), world.state.snapshot().hash());
+    drop(world);
+    let (mut world, _) = World::open(folder.path());
+    let snapshot = world.state.snapshot();
+    assert_eq!((world.live(), snapshot.hash()), (live, hash));
+    assert_eq!(snapshot.leases().keys().copied().collect::<Vec<_>>(), [5]);
+    assert_eq!(snapshot.attached(5).collect::<Vec<_>>(), ["c"]);
+    // A page holds whole revisions, with the versions before.
+    let page = world.store.after(1, 1).await;
+    assert_eq!(page.iter().map(|s| (s.place.revision, s.place.sub)).collect::<Vec<_>>(), [(2, 0), (2, 1), (2, 2)]);
+    let page = world.store.after(2, 10).await;
+    assert!(page.iter().all(|stored| stored.previous.is_some()));
+    // The keys of a lease go at one revision, after a restart too.
+    assert_eq!(world.run(Command::LeaseRevoke { id: 5 }), Outcome::LeaseEnded { revision: 4, deleted: 1 });
 }

@@ -24,6 +24,7 @@ mod form;
 mod forward;
 mod host;
 mod leader;
+mod leases;
 mod log;
 mod machine;
 mod metrics;

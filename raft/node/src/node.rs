@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 
 use openraft::async_runtime::watch::WatchReceiver;
 use parking_lot::Mutex;
-use raft_state::port::{BoxFuture, Cursor, ProposeError, ReadError, ReadLevel, Standing, Store, WatchError};
+use raft_state::port::{BoxFuture, Cursor, LeaseTime, ProposeError, ReadError, ReadLevel, Standing, Store, WatchError};
 use raft_state::{Command, Outcome, Revision, Snapshot};
 use tokio::sync::{mpsc, watch};
 
 use crate::config::{Limits, NodeConfig, Timing};
 use crate::host::Host;
+use crate::leases::Leases;
 use crate::machine::Applied;
 use crate::metrics::{Metrics, increment};
 use crate::reads::Reads;
@@ -35,6 +36,7 @@ pub struct Node {
     pub(crate) registry: Arc<Registry>,
     pub(crate) fresh: mpsc::UnboundedSender<u64>,
     pub(crate) reads: Reads,
+    pub(crate) leases: Leases,
     pub(crate) view: Arc<View>,
     pub(crate) applied: watch::Receiver<Applied>,
     pub(crate) standing: watch::Receiver<Standing>,
@@ -217,6 +219,17 @@ impl Node {
         }
     }
 
+    async fn ask_leases(
+        &self,
+        ids: Vec<i64>,
+        renew: bool,
+        deadline: Instant,
+    ) -> Result<Vec<Option<LeaseTime>>, ReadError> {
+        self.refuse_when_stopping().map_err(ReadError::Stopping)?;
+        let times = self.within(deadline, self.leases.ask(ids, renew, false)).await?;
+        times.map_err(|_| ReadError::Stopping("the member is stopping".to_owned()))
+    }
+
     /// Waits until this member has applied enough.
     async fn reach(&self, deadline: Instant, enough: impl FnMut(&Applied) -> bool) -> Result<(), ReadError> {
         let mut applied = self.applied.clone();
@@ -256,6 +269,22 @@ impl Store for Node {
     fn watch(&self, prefix: &[u8], after: Revision) -> Result<Box<dyn Cursor>, WatchError> {
         self.refuse_when_stopping().map_err(WatchError::Stopping)?;
         self.view.watch(prefix, after)
+    }
+
+    fn lease_keep_alive(
+        &self,
+        ids: Vec<i64>,
+        deadline: Instant,
+    ) -> BoxFuture<'_, Result<Vec<Option<LeaseTime>>, ReadError>> {
+        Box::pin(self.ask_leases(ids, true, deadline))
+    }
+
+    fn lease_times(
+        &self,
+        ids: Vec<i64>,
+        deadline: Instant,
+    ) -> BoxFuture<'_, Result<Vec<Option<LeaseTime>>, ReadError>> {
+        Box::pin(self.ask_leases(ids, false, deadline))
     }
 
     fn standing(&self) -> watch::Receiver<Standing> {

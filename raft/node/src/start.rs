@@ -20,6 +20,7 @@ use crate::faults::Faults;
 use crate::form::form_cluster;
 use crate::host::{self, Disk, Host};
 use crate::leader::{Contact, LeaderView};
+use crate::leases::{Keeper, Leases};
 use crate::log::Log;
 use crate::machine::{self, Applied, Opened};
 use crate::metrics::Metrics;
@@ -165,6 +166,7 @@ fn run(config: NodeConfig, shared: Shared, core: Core, port: Port) -> Arc<Node> 
     let (batches, items) = mpsc::unbounded_channel();
     let (fresh, new_proposals) = mpsc::unbounded_channel();
     let (reads, read_waiters) = Reads::new();
+    let (leases, lease_asks) = Leases::new();
     let (closing, closed) = watch::channel(false);
     let stopping = Arc::new(AtomicBool::new(false));
 
@@ -175,6 +177,7 @@ fn run(config: NodeConfig, shared: Shared, core: Core, port: Port) -> Arc<Node> 
         broken,
         batches: batches.clone(),
         reads: reads.clone(),
+        leases: leases.clone(),
         snapshots: port.received,
     };
     port::serve(port.listener, port.server, service, closed);
@@ -203,7 +206,9 @@ fn run(config: NodeConfig, shared: Shared, core: Core, port: Port) -> Arc<Node> 
         patience: config.timing.election_max * 2,
     };
     tokio::spawn(rounds.run(read_waiters));
-    tokio::spawn(Successor { raft: raft.clone(), dialer, leader, contact }.run(broken_streams));
+    tokio::spawn(
+        Successor { raft: raft.clone(), dialer: dialer.clone(), leader: leader.clone(), contact }.run(broken_streams),
+    );
     tokio::spawn(watchdog::watch(raft.clone(), flushes, config.timing.fsync_stall, hooks.exit));
     tokio::spawn(wake_watchers(view.clone(), applied.clone()));
     tokio::spawn(form_cluster(raft.clone(), config.clone()));
@@ -213,9 +218,10 @@ fn run(config: NodeConfig, shared: Shared, core: Core, port: Port) -> Arc<Node> 
         raft,
         registry,
         fresh,
-        reads,
-        view,
-        applied,
+        reads: reads.clone(),
+        leases,
+        view: view.clone(),
+        applied: applied.clone(),
         standing: standing.clone(),
         metrics,
         timing: config.timing,
@@ -225,6 +231,19 @@ fn run(config: NodeConfig, shared: Shared, core: Core, port: Port) -> Arc<Node> 
         host: Mutex::new(None),
     });
     let store: Arc<dyn Store> = node.clone();
+    let keeper = Keeper {
+        boot: node.boot_id(),
+        store: Arc::downgrade(&store),
+        view,
+        applied,
+        standing: standing.clone(),
+        leader,
+        dialer,
+        reads,
+        asks: lease_asks,
+        patience: config.timing.election_max * 2,
+    };
+    tokio::spawn(keeper.run());
     tokio::spawn(compact::run(Arc::downgrade(&store), standing, config.compaction));
     node
 }

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
@@ -30,8 +30,29 @@ pub trait Store: Send + Sync + 'static {
     /// revision; one ahead of this member waits for it.
     fn watch(&self, prefix: &[u8], after: Revision) -> Result<Box<dyn Cursor>, WatchError>;
 
+    /// Gives leases their full time anew, and says how long each runs; `None` for one that is not there. Makes no log
+    /// entry: the leader counts, and answers only when a quorum has confirmed that it leads.
+    fn lease_keep_alive(
+        &self,
+        ids: Vec<i64>,
+        deadline: Instant,
+    ) -> BoxFuture<'_, Result<Vec<Option<LeaseTime>>, ReadError>>;
+
+    /// How long leases still run; `None` for one that is not there.
+    fn lease_times(&self, ids: Vec<i64>, deadline: Instant)
+    -> BoxFuture<'_, Result<Vec<Option<LeaseTime>>, ReadError>>;
+
     /// Where this member and its cluster stand; changes can be awaited.
     fn standing(&self) -> watch::Receiver<Standing>;
+}
+
+/// How long a lease runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeaseTime {
+    /// Granted time to live, seconds.
+    pub granted_s: i64,
+    /// What is left of it, by the leader's clock.
+    pub left: Duration,
 }
 
 /// How fresh a read must be.

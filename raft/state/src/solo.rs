@@ -2,13 +2,13 @@
 //! promise of the port but durability.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::watch;
 
 use crate::history::{History, Stored};
-use crate::port::{BoxFuture, Cursor, ProposeError, ReadError, ReadLevel, Standing, Store, WatchError};
+use crate::port::{BoxFuture, Cursor, LeaseTime, ProposeError, ReadError, ReadLevel, Standing, Store, WatchError};
 use crate::{
     Command, CommandId, Delta, Feed, Keyring, Outcome, Payload, Place, Record, Revision, Snapshot, Stamped, State,
 };
@@ -137,6 +137,29 @@ impl Store for Solo {
 
     fn watch(&self, prefix: &[u8], after: Revision) -> Result<Box<dyn Cursor>, WatchError> {
         self.feed.watch(prefix, after)
+    }
+
+    fn lease_keep_alive(
+        &self,
+        ids: Vec<i64>,
+        deadline: Instant,
+    ) -> BoxFuture<'_, Result<Vec<Option<LeaseTime>>, ReadError>> {
+        self.lease_times(ids, deadline)
+    }
+
+    /// Nobody counts here: a lease has its full time until it is revoked.
+    fn lease_times(
+        &self,
+        ids: Vec<i64>,
+        _deadline: Instant,
+    ) -> BoxFuture<'_, Result<Vec<Option<LeaseTime>>, ReadError>> {
+        let snapshot = self.feed.snapshot();
+        let time = |id: i64| {
+            let granted_s = snapshot.lease(id)?.ttl_s;
+            Some(LeaseTime { granted_s, left: Duration::from_secs(granted_s.unsigned_abs()) })
+        };
+        let times = ids.into_iter().map(time).collect();
+        Box::pin(std::future::ready(Ok(times)))
     }
 
     fn standing(&self) -> watch::Receiver<Standing> {

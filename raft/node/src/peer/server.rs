@@ -13,6 +13,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::batch::{Item, Verdict};
 use crate::leader::Contact;
+use crate::leases::{self, Leases};
 use crate::peer::snapshot::Receiver;
 use crate::reads::Reads;
 use crate::types::{Fatal, Raft};
@@ -27,6 +28,7 @@ pub(crate) struct PeerService {
     pub(crate) broken: mpsc::UnboundedSender<u64>,
     pub(crate) batches: mpsc::UnboundedSender<Item>,
     pub(crate) reads: Reads,
+    pub(crate) leases: Leases,
     pub(crate) snapshots: Receiver,
 }
 
@@ -166,6 +168,26 @@ impl Peer for PeerService {
             index: index.unwrap_or_default(),
         }))
     }
+
+    async fn leases(&self, request: Request<pb::LeasesRequest>) -> Result<Response<pb::LeasesResponse>, Status> {
+        let request = request.into_inner();
+        let header = self.letterhead.to(self.letterhead.check(request.header.as_ref())?);
+        let patience = Duration::from_millis(u64::from(request.timeout_ms));
+        let renewed = time_of(&self.leases, request.renew, true, patience);
+        let asked = time_of(&self.leases, request.ask, false, patience);
+        let (Some(renewed), Some(asked)) = tokio::join!(renewed, asked) else {
+            return Ok(Response::new(pb::LeasesResponse { header, ..pb::LeasesResponse::default() }));
+        };
+        Ok(Response::new(pb::LeasesResponse { header, confirmed: true, renewed, asked }))
+    }
+}
+
+async fn time_of(leases: &Leases, ids: Vec<i64>, renew: bool, patience: Duration) -> Option<Vec<pb::LeaseTime>> {
+    if ids.is_empty() {
+        return Some(Vec::new());
+    }
+    let times = tokio::time::timeout(patience, leases.ask(ids, renew, true)).await.ok()?.ok()?;
+    Some(times.into_iter().map(leases::time_to).collect())
 }
 
 fn unavailable(e: impl std::fmt::Display) -> Status {
