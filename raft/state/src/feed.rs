@@ -241,6 +241,9 @@ impl FeedCursor {
                     }
                 }
             }
+            if planted!(EventsKeptAcrossSnapshot) && from_ring && batch.events.len() < max {
+                batch.progress = batch.progress.max(stop_at);
+            }
             if batch.events.len() >= max || batch.progress >= stop_at {
                 if planted!(BookmarkAheadOfEvents) && batch.progress < stop_at {
                     batch.progress = stop_at;

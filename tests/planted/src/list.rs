@@ -69,14 +69,5 @@ bugs! {
     DeletionLostInHistory, SIM, "events read from history leave deletions out";
     BookmarkAheadOfEvents, BOTH, "progress is reported beyond events that were not sent yet";
     ExactReadOffByOne, SIM, "a read at an older revision undoes one event too few";
-    BindingTwice, SIM, "a pod that is bound is bound again";
-    NodeOverCapacity, SIM, "the scheduler overlooks what a node has left";
-    AdoptedPodCountedTwice, SIM, "a pod that a ReplicaSet adopts counts as two";
-    OwnWritesNotAwaited, SIM, "a controller decides before it sees what it wrote";
-    SurgeUnbounded, SIM, "a rollout starts all new pods at once";
-    UnavailableUnbounded, SIM, "a rollout stops all old pods at once";
-    GcDeletesWrongOwner, SIM, "an object is collected while one of its owners lives";
-    GcForgets, SIM, "objects of owners that are gone stay";
-    RemovedBeforeStopped, SIM, "a pod leaves the API while its containers run";
     TornLogAccepted, JEPSEN, "a log record is read without its checksum";
 }
