@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use imbl::OrdMap;
 use raft_state::history::{History, Stored};
 use raft_state::port::BoxFuture;
-use raft_state::record::Scalars;
-use raft_state::{Delta, Keyring, Outcome, Record, Revision, State};
+use raft_state::record::{Place, Scalars};
+use raft_state::{Delta, Keyring, Lease, Outcome, Record, Revision, State};
 
 use crate::clock::Clock;
 use crate::consensus::{Config, Entry, Id, Log, LogId};
@@ -20,7 +20,8 @@ pub struct Image {
     pub applied: LogId,
     /// The configuration in force there.
     pub config: Config,
-    records: OrdMap<Revision, Record>,
+    records: OrdMap<Place, Record>,
+    leases: OrdMap<i64, Lease>,
     outcomes: OrdMap<(u64, u64), Outcome>,
     marks: OrdMap<u64, u64>,
     scalars: Scalars,
@@ -36,8 +37,14 @@ impl Image {
 
     /// Takes in what one entry changed.
     pub fn write(&mut self, delta: &Delta, applied: LogId, config: Option<&Config>) {
-        for (revision, record) in &delta.records {
-            self.records.insert(*revision, record.clone());
+        for (place, record) in &delta.records {
+            self.records.insert(*place, record.clone());
+        }
+        for (id, lease) in &delta.leases {
+            match lease {
+                Some(lease) => self.leases.insert(*id, *lease),
+                None => self.leases.remove(id),
+            };
         }
         for (boot, sequence, outcome) in &delta.remembered {
             self.outcomes.insert((*boot, *sequence), outcome.clone());
@@ -62,17 +69,18 @@ impl Image {
             return;
         }
         self.cleared = to;
-        let dead: Vec<(Revision, Option<Revision>, bool)> = self
+        let first = Place { revision: from + 1, sub: 0 };
+        let dead: Vec<(Place, Option<Place>, bool)> = self
             .records
-            .range(from + 1..=to)
-            .map(|(revision, record)| (*revision, record.previous, record.payload.is_none()))
+            .range(first..Place { revision: to + 1, sub: 0 })
+            .map(|(place, record)| (*place, record.previous, record.payload.is_none()))
             .collect();
-        for (revision, previous, is_deletion) in dead {
+        for (place, previous, is_deletion) in dead {
             if let Some(previous) = previous {
                 self.records.remove(&previous);
             }
             if is_deletion {
-                self.records.remove(&revision);
+                self.records.remove(&place);
             }
         }
     }
@@ -80,8 +88,11 @@ impl Image {
     /// The state in memory; `None` when the hash over what was loaded is another than the one stored.
     pub fn load(&self, keyring: Arc<dyn Keyring>) -> Option<State> {
         let mut state = State::new(keyring);
-        for (revision, record) in &self.records {
-            state.load_record(*revision, record).ok()?;
+        for (place, record) in &self.records {
+            state.load_record(*place, record).ok()?;
+        }
+        for (id, lease) in &self.leases {
+            state.load_lease(*id, *lease);
         }
         for ((boot, sequence), outcome) in &self.outcomes {
             state.load_outcome(*boot, *sequence, outcome.clone());
@@ -93,15 +104,18 @@ impl Image {
     }
 
     fn page(&self, after: Revision, max: usize) -> Vec<Stored> {
-        self.records
-            .range(after + 1..)
-            .take(max)
-            .map(|(revision, record)| Stored {
-                revision: *revision,
-                record: record.clone(),
-                previous: record.previous.and_then(|p| self.records.get(&p).cloned()),
-            })
-            .collect()
+        let mut page = Vec::new();
+        let mut last = after;
+        for (place, record) in self.records.range(Place { revision: after + 1, sub: 0 }..) {
+            // A revision is read whole.
+            if page.len() >= max && place.revision > last {
+                break;
+            }
+            last = place.revision;
+            let previous = record.previous.and_then(|p| self.records.get(&p).cloned());
+            page.push(Stored { place: *place, record: record.clone(), previous });
+        }
+        page
     }
 }
 

@@ -18,6 +18,11 @@ impl Checker for Acknowledged {
                 (Some(Outcome::Done { revision }), Command::Object(command)) => {
                     done(record, write, command, *revision, found);
                 }
+                (Some(Outcome::Txn { revision, .. } | Outcome::LeaseEnded { revision, .. }), command)
+                    if *revision < write.floor =>
+                {
+                    found.push(format!("{command:?} was done at {revision}, though {} was known", write.floor));
+                }
                 (Some(Outcome::EpochOpened { epoch, revision }), _) if *revision < write.floor => {
                     found.push(format!("epoch {epoch} opened at {revision}, though {} was known", write.floor));
                 }

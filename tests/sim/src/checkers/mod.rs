@@ -2,7 +2,9 @@
 
 mod acknowledged;
 mod applied_once;
+mod bank;
 mod epochs;
+mod leases;
 mod reads;
 mod refusals;
 mod replicas;
@@ -51,6 +53,8 @@ pub static ALL: &[Property] = &[
     Property { name: "nothing is applied twice", make: || Box::<applied_once::AppliedOnce>::default() },
     Property { name: "refusals are true", make: || Box::<refusals::Refusals>::default() },
     Property { name: "a stale epoch changes nothing", make: || Box::<epochs::Epochs>::default() },
+    Property { name: "transactions are atomic", make: || Box::<bank::Bank>::default() },
+    Property { name: "leases end once, in their time", make: || Box::<leases::Leases>::default() },
     Property { name: "no acknowledged write is lost", make: || Box::<acknowledged::Acknowledged>::default() },
     Property { name: "reads are linearizable", make: || Box::<reads::Reads>::default() },
     Property { name: "watches keep their promises", make: || Box::<watches::Watches>::default() },

@@ -30,28 +30,41 @@ impl Refusals {
 
 impl Checker for Refusals {
     fn agreed(&mut self, agreed: &Agreed<'_>, found: &mut Vec<String>) {
+        let mut events = agreed.applied.events.iter().peekable();
         for (stamped, outcome) in agreed.commands.iter().zip(&agreed.applied.outcomes) {
-            let first = self.seen.insert(stamped.id);
-            let Command::Object(command) = &stamped.command else { continue };
-            if !first {
+            if !self.seen.insert(stamped.id) {
                 continue;
             }
-            let stale = matches!(outcome, Outcome::Refused(Refusal::StaleEpoch { .. } | Refusal::OutcomeUnknown));
-            let fits = match (self.expected(command), outcome) {
-                (None, Outcome::Done { .. }) => true,
-                (Some(expected), Outcome::Refused(refusal)) => expected == *refusal || stale,
-                _ => stale,
-            };
-            if !fits {
-                let expected = self.expected(command);
-                found.push(format!("{command:?} came to {outcome:?}, expected was {expected:?} (none: done)"));
+            if let Command::Object(command) = &stamped.command {
+                self.judge(command, outcome, found);
             }
-            if let Outcome::Done { revision } = outcome {
-                match command.action {
-                    Action::Put(_) => self.live.insert(command.key.clone(), *revision),
-                    Action::Delete => self.live.remove(&command.key),
+            let revision = match outcome {
+                Outcome::Done { revision } | Outcome::Txn { revision, .. } | Outcome::LeaseEnded { revision, .. } => {
+                    *revision
+                }
+                _ => continue,
+            };
+            while let Some(event) = events.next_if(|event| event.revision <= revision) {
+                match event.deleted {
+                    true => self.live.remove(&event.entry.key),
+                    false => self.live.insert(event.entry.key.clone(), event.revision),
                 };
             }
+        }
+    }
+}
+
+impl Refusals {
+    fn judge(&self, command: &ObjectCommand, outcome: &Outcome, found: &mut Vec<String>) {
+        let expected = self.expected(command);
+        let stale = matches!(outcome, Outcome::Refused(Refusal::StaleEpoch { .. } | Refusal::OutcomeUnknown));
+        let fits = match (&expected, outcome) {
+            (None, Outcome::Done { .. }) => true,
+            (Some(expected), Outcome::Refused(refusal)) => expected == refusal || stale,
+            _ => stale,
+        };
+        if !fits {
+            found.push(format!("{command:?} came to {outcome:?}, expected was {expected:?} (none: done)"));
         }
     }
 }

@@ -63,7 +63,14 @@ pub async fn write(cluster: &Cluster, store: &SimStore, commands: Vec<Command>) 
     cluster.note(|ledger| {
         for (number, command) in commands.into_iter().enumerate() {
             let outcome = outcomes.as_ref().and_then(|outcomes| outcomes.get(number).cloned());
-            if let Some(Outcome::Done { revision } | Outcome::EpochOpened { revision, .. }) = &outcome {
+            if let Some(
+                Outcome::Done { revision }
+                | Outcome::EpochOpened { revision, .. }
+                | Outcome::Txn { revision, .. }
+                | Outcome::LeaseGranted { revision, .. }
+                | Outcome::LeaseEnded { revision, .. },
+            ) = &outcome
+            {
                 ledger.tell(*revision);
             }
             ledger.writes.push(Write { asked_us, floor, command, outcome });

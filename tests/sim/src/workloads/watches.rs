@@ -14,12 +14,7 @@ use crate::store::SimStore;
 pub fn begin(cluster: &Arc<Cluster>, rng: &Rng, clients: u64) {
     for number in 0..clients {
         let mut rng = rng.fork(number);
-        let prefixes = [
-            "/registry/core/configmaps/",
-            "/registry/core/secrets/",
-            "/registry/",
-            "/registry/core/configmaps/default/k1",
-        ];
+        let prefixes = ["/registry/core/configmaps/", "/registry/core/secrets/", "/registry/", "", "bank/"];
         let prefix = Bytes::from_static(rng.pick(&prefixes).unwrap_or(&prefixes[0]).as_bytes());
         let index = cluster.note(|ledger| {
             ledger.watches.push(Watch { prefix: prefix.clone(), taken: Vec::new() });
