@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
+use planted_bugs::planted;
 use rocksdb::{DB, DBCompressionType, DBRecoveryMode, Direction, IteratorMode, Options, WriteBatch, WriteOptions};
 
 use crate::tail::Tail;
@@ -223,6 +224,9 @@ impl Log {
     /// # Errors
     /// When the disk refuses.
     pub fn save_vote(&self, vote: &[u8]) -> Result<(), Error> {
+        if planted!(VoteNotPersisted) {
+            return Ok(());
+        }
         self.db.put_opt(VOTE, codec::seal(0, vote), &synced())?;
         Ok(self.db.flush_wal(true)?)
     }
@@ -268,7 +272,11 @@ fn flush(db: &DB, tail: &Mutex<Tail>, queue: &mpsc::Receiver<Flush>) {
         let mut waiting = vec![first];
         waiting.extend(queue.try_iter());
         let bytes: u64 = waiting.iter().map(|flush| flush.bytes).sum();
-        let synced = db.flush_wal(true).map_err(Error::from).and_then(|()| {
+        let flushed = if planted!(NoFsync) { Ok(()) } else { db.flush_wal(true) };
+        let synced = flushed.map_err(Error::from).and_then(|()| {
+            if planted!(NoFsync) {
+                return Ok(());
+            }
             let Some(index) = waiting.iter().rev().find_map(|flush| flush.index) else { return Ok(()) };
             let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
             tail.mark(index).map_err(Error::file(Path::new("tail")))

@@ -26,6 +26,8 @@ const FAMILIES: [&str; 4] = [VERSIONS, LEASES, WINDOW, META];
 
 const APPLIED: &[u8] = b"applied";
 const FORMAT: &[u8] = b"format";
+/// Up to which revision compaction has deleted what nobody can read.
+const CLEARED: &[u8] = b"cleared";
 
 /// Memory for versions that are not flushed yet.
 const WRITE_BUFFER_BYTES: usize = 16 << 20;
@@ -196,13 +198,17 @@ impl StateStore {
         flush(&self.db())
     }
 
-    /// Deletes versions that a compaction from one floor to the next left without a reader. Runs beside everything else.
+    /// Deletes versions that compactions up to this floor left without a reader. Runs beside everything else.
+    ///
+    /// Begins where the last one that is in the database ended, not at the last floor: one that a crash cut short, or that a
+    /// checkpoint does not hold, leaves versions behind. Deleting a deletion above them would bring them back to life.
     ///
     /// # Errors
     /// When the database refuses.
-    pub fn compact(&self, from: Revision, to: Revision) -> Result<(), Error> {
+    pub fn compact(&self, to: Revision) -> Result<(), Error> {
         let db = self.db();
-        let versions = family(&db, VERSIONS);
+        let (versions, meta) = (family(&db, VERSIONS), family(&db, META));
+        let from = db.get_cf(meta, CLEARED)?.and_then(|bytes| number(&bytes)).unwrap_or(0);
         let mut batch = WriteBatch::default();
         let first = version_key(Place { revision: from + 1, sub: 0 });
         for item in db.iterator_cf(versions, IteratorMode::From(&first, Direction::Forward)) {
@@ -219,6 +225,7 @@ impl StateStore {
                 db.write_opt(std::mem::take(&mut batch), &unlogged())?;
             }
         }
+        batch.put_cf(meta, CLEARED, to.max(from).to_be_bytes());
         Ok(db.write_opt(batch, &unlogged())?)
     }
 

@@ -16,12 +16,14 @@ struct World {
     store: StateStore,
     state: State,
     index: u64,
+    /// Whether a compaction gets as far as deleting.
+    clears: bool,
 }
 
 impl World {
     fn open(root: &Path) -> (Self, Applied) {
         let (store, state, applied) = StateStore::open(root, Arc::new(TestKeyring)).unwrap();
-        (Self { store, state, index: applied.index }, applied)
+        (Self { store, state, index: applied.index, clears: true }, applied)
     }
 
     fn run(&mut self, command: Command) -> Outcome {
@@ -30,10 +32,18 @@ impl World {
         let applied = self.state.apply(&[Stamped { id, low_water: self.index.saturating_sub(2), command }]);
         let mark = Applied { index: self.index, log_id: vec![1, 2], membership: vec![3] };
         self.store.write(&applied.delta, &mark).unwrap();
-        if let Some((from, to)) = applied.delta.compacted {
-            self.store.compact(from, to).unwrap();
+        if let Some((_, to)) = applied.delta.compacted
+            && self.clears
+        {
+            self.store.compact(to).unwrap();
         }
         applied.outcomes.into_iter().next().unwrap()
+    }
+
+    fn delete(&mut self, name: &str) {
+        let key = Bytes::from(format!("/registry/core/secrets/default/{name}"));
+        let action = Action::Delete;
+        self.run(Command::Object(ObjectCommand { key, epoch: None, expect: Expect::Any, action }));
     }
 
     fn put(&mut self, name: &str, payload: Payload) {
@@ -120,7 +130,7 @@ async fn history_reaches_down_to_the_compaction_floor() {
     let (mut world, _) = World::open(folder.path());
     fill(&mut world);
     let page = world.store.after(10, 5).await;
-    assert_eq!(page.iter().map(|s| s.revision).collect::<Vec<_>>(), [11, 12, 13, 14, 15]);
+    assert_eq!(page.iter().map(|s| s.place.revision).collect::<Vec<_>>(), [11, 12, 13, 14, 15]);
     assert!(page.iter().all(|stored| stored.event(&TestKeyring).is_some()));
     world.run(Command::Compact { revision: 30 });
     let live = world.live();
@@ -190,4 +200,31 @@ async fn transactions_and_leases_come_back_in_their_places() {
     assert!(page.iter().all(|stored| stored.previous.is_some()));
     // The keys of a lease go at one revision, after a restart too.
     assert_eq!(world.run(Command::LeaseRevoke { id: 5 }), Outcome::LeaseEnded { revision: 4, deleted: 1 });
+}
+
+/// Found by the simulator (`./x sim 1134` of its first day).
+#[test]
+fn what_an_interrupted_compaction_left_behind_does_not_come_back_to_life() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut world, _) = World::open(folder.path());
+    world.put("a", plain("first"));
+    world.put("a", plain("second"));
+    let floor = world.state.snapshot().revision();
+    world.clears = false;
+    world.run(Command::Compact { revision: floor });
+    world.store.flush().unwrap();
+    drop(world);
+
+    let (mut world, _) = World::open(folder.path());
+    world.delete("a");
+    world.put("b", plain("other"));
+    let floor = world.state.snapshot().revision();
+    world.run(Command::Compact { revision: floor });
+    let live = world.live();
+    world.store.flush().unwrap();
+    drop(world);
+
+    let (world, _) = World::open(folder.path());
+    assert_eq!(world.live(), live);
+    assert_eq!(live.len(), 1);
 }

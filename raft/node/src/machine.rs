@@ -215,8 +215,8 @@ impl Applier {
         });
         let mark = encode_applied(&entry.log_id, &self.position.borrow().last_membership);
         self.store.write(&applied.delta, &mark)?;
-        if let Some((from, to)) = applied.delta.compacted {
-            self.compact(from, to);
+        if let Some((_, to)) = applied.delta.compacted {
+            self.compact(to);
         }
         self.feed.publish(self.state.snapshot(), applied.events);
         let mut outcomes = applied.outcomes.into_iter();
@@ -224,10 +224,10 @@ impl Applier {
     }
 
     /// Deletes what nobody can read any more, beside everything else.
-    fn compact(&self, from: Revision, to: Revision) {
+    fn compact(&self, to: Revision) {
         let store = self.store.clone();
         let spawned = std::thread::Builder::new().name("compact".to_owned()).spawn(move || {
-            if let Err(e) = store.compact(from, to) {
+            if let Err(e) = store.compact(to) {
                 tracing::warn!("deleting history up to revision {to}: {e}");
             }
         });

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use openraft::async_runtime::watch::WatchReceiver;
 use parking_lot::Mutex;
+use planted_bugs::planted;
 use raft_state::port::{BoxFuture, Cursor, LeaseTime, ProposeError, ReadError, ReadLevel, Standing, Store, WatchError};
 use raft_state::{Command, Outcome, Revision, Snapshot};
 use tokio::sync::{mpsc, watch};
@@ -202,6 +203,7 @@ impl Node {
     async fn read_now(&self, level: ReadLevel, deadline: Instant) -> Result<Snapshot, ReadError> {
         self.refuse_when_stopping().map_err(ReadError::Stopping)?;
         match level {
+            ReadLevel::Linearizable if planted!(StaleFollowerRead) => Ok(self.view.snapshot()),
             ReadLevel::Linearizable => {
                 let index = self.within(deadline, self.reads.index(false)).await?;
                 let index = index.map_err(|_| ReadError::Stopping("the member is stopping".to_owned()))?;

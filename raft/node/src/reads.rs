@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use api_proto::peer as pb;
 use openraft::ReadPolicy;
+use planted_bugs::planted;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::leader::LeaderView;
@@ -94,6 +95,11 @@ impl Rounds {
             };
             match confirmed {
                 Some(index) => {
+                    if planted!(StaleReadIndex) {
+                        while let Ok(waiter) = queue.try_recv() {
+                            waiters.push(waiter);
+                        }
+                    }
                     self.metrics.read_index_us.record_elapsed(started);
                     self.metrics.batch_reads.record(waiters.len() as u64);
                     for waiter in waiters.drain(..) {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use planted_bugs::planted;
 
 use crate::record::{Delta, Place, Scalars};
 use crate::window::Window;
@@ -74,6 +75,9 @@ impl State {
 
     /// Takes one remembered outcome in, while loading.
     pub fn load_outcome(&mut self, boot: u64, sequence: u64, outcome: Outcome) {
+        if planted!(WindowNotInSnapshot) {
+            return;
+        }
         self.window.remember(CommandId { boot, sequence }, outcome);
     }
 
@@ -87,6 +91,9 @@ impl State {
     pub fn finish_load(&mut self, scalars: Scalars) -> bool {
         let sound = self.live.scalars.hash == scalars.hash;
         self.live.scalars = scalars;
+        if planted!(RevisionResetAfterRestore) {
+            self.live.scalars.revision = self.live.range(b"", None).map(|entry| entry.mod_revision).max().unwrap_or(1);
+        }
         sound
     }
 
@@ -105,8 +112,8 @@ impl State {
         let mut applied = Applied::default();
         for stamped in commands {
             let outcome = match self.window.outcome(stamped.id) {
-                Some(known) => known,
-                None => {
+                Some(known) if !planted!(RetryAppliedTwice) => known,
+                _ => {
                     let outcome = self.one(&stamped.command, &mut applied);
                     let kept = outcome.without_answers();
                     self.window.remember(stamped.id, kept.clone());
@@ -146,11 +153,12 @@ impl State {
     fn object(&mut self, command: &ObjectCommand, applied: &mut Applied) -> Result<Outcome, Refusal> {
         self.check_epoch(command.epoch)?;
         let live = self.live.get(&command.key).cloned();
+        let lax = planted!(PreconditionIgnored) && planted_bugs::one_in(20);
         let mod_revision = live.as_ref().map(|entry| entry.mod_revision);
         match (command.expect, mod_revision) {
             (Expect::Absent, Some(mod_revision)) => return Err(Refusal::Exists { mod_revision }),
             (Expect::At(_), None) => return Err(Refusal::NotFound),
-            (Expect::At(wanted), Some(mod_revision)) if wanted != mod_revision => {
+            (Expect::At(wanted), Some(mod_revision)) if wanted != mod_revision && !lax => {
                 return Err(Refusal::Conflict { mod_revision });
             }
             _ => {}
@@ -166,7 +174,7 @@ impl State {
     fn check_epoch(&self, epoch: Option<Epoch>) -> Result<(), Refusal> {
         let current = self.live.scalars.epoch;
         match epoch {
-            Some(epoch) if epoch != current => Err(Refusal::StaleEpoch { current }),
+            Some(epoch) if epoch != current && !planted!(NoEpochFence) => Err(Refusal::StaleEpoch { current }),
             _ => Ok(()),
         }
     }
@@ -228,6 +236,8 @@ impl State {
     }
 
     fn compact(&mut self, requested: Revision, applied: &mut Applied) -> Result<Outcome, Refusal> {
+        let off = planted!(CompactionAtDifferentPoints) && planted_bugs::one_in(3);
+        let requested = requested.saturating_sub(Revision::from(off));
         let Scalars { compacted: floor, revision: current, .. } = self.live.scalars;
         if requested <= floor || requested > current {
             return Err(Refusal::BadCompaction { requested, floor, current });

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::OnceLock;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use planted_bugs::planted;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::record::Place;
@@ -129,6 +130,7 @@ fn splice(json: &[u8], at: u32, revision: Revision) -> Option<(Bytes, Option<Spl
 }
 
 fn join(head: &[u8], tail: &[u8], at: u32, revision: Revision) -> (Bytes, Option<Spliced>) {
+    let revision = if planted!(ResourceVersionSplicedWrong) { revision - 1 } else { revision };
     let member = format!("\"resourceVersion\":\"{revision}\",");
     let mut value = BytesMut::with_capacity(head.len() + member.len() + tail.len());
     value.put_slice(head);

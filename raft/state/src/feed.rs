@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use bytes::Bytes;
+use planted_bugs::planted;
 use tokio::sync::watch;
 
 use crate::history::History;
@@ -111,7 +112,9 @@ impl Feed {
     /// Starts over from an installed snapshot: the ring is empty, its floor at the snapshot.
     pub fn reset(&self, snapshot: Snapshot) {
         let revision = snapshot.revision();
-        *self.ring.write().unwrap_or_else(PoisonError::into_inner) = Ring { floor: revision, ..Ring::default() };
+        if !planted!(EventsKeptAcrossSnapshot) {
+            *self.ring.write().unwrap_or_else(PoisonError::into_inner) = Ring { floor: revision, ..Ring::default() };
+        }
         *self.snapshot.write().unwrap_or_else(PoisonError::into_inner) = snapshot;
         self.revision.send_replace(revision);
         self.wake_all();
@@ -164,7 +167,8 @@ impl Feed {
             position = last.revision;
             events.extend(page);
         }
-        for event in events.iter().rev().filter(|event| event.revision <= current) {
+        let kept = usize::from(planted!(ExactReadOffByOne));
+        for event in events.iter().skip(kept).rev().filter(|event| event.revision <= current) {
             snapshot.undo(event);
         }
         snapshot.scalars.revision = revision;
@@ -184,7 +188,10 @@ impl Feed {
         if after < floor {
             return Err(compacted);
         }
-        let page = self.history.after(after, HISTORY_PAGE).await;
+        let mut page = self.history.after(after, HISTORY_PAGE).await;
+        if planted!(DeletionLostInHistory) {
+            page.retain(|stored| stored.record.payload.is_some());
+        }
         page.iter().map(|stored| stored.event(&*self.keyring).ok_or_else(|| compacted.clone())).collect()
     }
 
@@ -197,6 +204,8 @@ impl Feed {
         if after < floor {
             return Err(WatchError::Compacted { requested: after, floor });
         }
+        let after = if planted!(EventLostAtResume) { after + 1 } else { after };
+        let after = if planted!(EventRepeatedAtResume) { after.saturating_sub(1).max(floor) } else { after };
         let home = Bytes::copy_from_slice(partition(prefix));
         let mut wakers = self.wakers.lock().unwrap_or_else(PoisonError::into_inner);
         let waker = wakers.entry(home).or_insert_with(|| watch::Sender::new(0)).subscribe();
@@ -232,7 +241,13 @@ impl FeedCursor {
                     }
                 }
             }
+            if planted!(EventsKeptAcrossSnapshot) && from_ring && batch.events.len() < max {
+                batch.progress = batch.progress.max(stop_at);
+            }
             if batch.events.len() >= max || batch.progress >= stop_at {
+                if planted!(BookmarkAheadOfEvents) && batch.progress < stop_at {
+                    batch.progress = stop_at;
+                }
                 self.position = batch.progress;
                 return Ok(batch);
             }

@@ -35,7 +35,12 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 fn main() -> ExitCode {
     tls::install_provider();
     abort_on_panic();
-    match cli::run() {
+    let ready = if planted_bugs::ACTIVE && std::env::var_os(planted_bugs::VARIABLE).is_none() {
+        Err(anyhow::anyhow!("this build has bugs planted in it: {} must name one, or none", planted_bugs::VARIABLE))
+    } else {
+        Ok(())
+    };
+    match ready.and_then(|()| cli::run()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             use std::io::Write;

@@ -1,0 +1,73 @@
+//! The list: one row a bug.
+
+/// Which machine must find a bug.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Machines {
+    /// The simulator, `tests/sim`.
+    pub sim: bool,
+    /// The black box, `jepsen`.
+    pub jepsen: bool,
+}
+
+const SIM: Machines = Machines { sim: true, jepsen: false };
+const JEPSEN: Machines = Machines { sim: false, jepsen: true };
+const BOTH: Machines = Machines { sim: true, jepsen: true };
+
+macro_rules! bugs {
+    ($($name:ident, $machines:ident, $text:literal;)*) => {
+        /// A bug that can be planted.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Bug {
+            $(#[doc = $text] $name,)*
+        }
+
+        /// All bugs.
+        pub const ALL: &[Bug] = &[$(Bug::$name,)*];
+
+        impl Bug {
+            /// As `TRIREME_PLANTED_BUG` names it.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name),)* }
+            }
+
+            /// What it does.
+            pub fn text(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+
+            /// Who must find it.
+            pub fn machines(self) -> Machines {
+                match self { $(Self::$name => $machines,)* }
+            }
+
+            /// The bug of a name.
+            pub fn named(name: &str) -> Option<Self> {
+                ALL.iter().copied().find(|bug| bug.name() == name)
+            }
+        }
+    };
+}
+
+bugs! {
+    NoFsync, BOTH, "a log append is acknowledged before it is synced";
+    VoteNotPersisted, SIM, "a vote is forgotten at a restart";
+    AckBeforeQuorum, SIM, "the leader commits what only it holds";
+    LogTruncatedTooFar, SIM, "a follower that resolves a conflict cuts entries that were committed";
+    StaleFollowerRead, BOTH, "a linearizable read is answered from what this member happens to hold";
+    StaleReadIndex, BOTH, "a read takes the index of a round that began before it";
+    SnapshotIndexFromMemory, SIM, "a snapshot claims an index newer than what it holds";
+    WindowNotInSnapshot, SIM, "outcomes of retried commands are not loaded with a snapshot";
+    RetryAppliedTwice, BOTH, "a retried command is applied again";
+    NoEpochFence, SIM, "commands of a deposed manager are applied";
+    PreconditionIgnored, BOTH, "a write that expects an older revision is applied now and then";
+    CompactionAtDifferentPoints, SIM, "replicas compact at different revisions";
+    RevisionResetAfterRestore, SIM, "after a load the revision is that of the newest live entry";
+    ResourceVersionSplicedWrong, BOTH, "an object carries the revision before its own";
+    EventLostAtResume, BOTH, "a watch that resumes skips the first event";
+    EventRepeatedAtResume, BOTH, "a watch that resumes repeats the last event";
+    EventsKeptAcrossSnapshot, SIM, "the ring of events is kept when a snapshot is installed";
+    DeletionLostInHistory, SIM, "events read from history leave deletions out";
+    BookmarkAheadOfEvents, BOTH, "progress is reported beyond events that were not sent yet";
+    ExactReadOffByOne, SIM, "a read at an older revision undoes one event too few";
+    TornLogAccepted, JEPSEN, "a log record is read without its checksum";
+}

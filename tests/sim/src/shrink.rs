@@ -1,0 +1,133 @@
+//! A failing world made smaller: faults and work that it does not need are left out, and it ends sooner.
+
+use std::fmt::Write as _;
+
+use crate::faults;
+use crate::plan::Plan;
+use crate::run::{Verdict, run};
+use crate::workloads;
+
+/// Worlds tried at most.
+const TRIES_MAX: usize = 150;
+
+/// What of a seed's plan is left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cuts {
+    /// Strikes, by number.
+    pub without: Vec<usize>,
+    /// Clients of each workload, by row; `None` leaves them as drawn.
+    pub clients: Option<Vec<(usize, u64)>>,
+    /// Faults and work end then, microseconds.
+    pub length_us: Option<u64>,
+}
+
+impl Cuts {
+    /// The plan of a seed with this left out.
+    pub fn plan(&self, seed: u64) -> Plan {
+        let mut plan = Plan::of(seed);
+        let mut number = 0;
+        plan.strikes.retain(|_| {
+            number += 1;
+            !self.without.contains(&(number - 1))
+        });
+        if let Some(clients) = &self.clients {
+            plan.workloads.clone_from(clients);
+        }
+        if let Some(length_us) = self.length_us {
+            plan.length_us = length_us;
+            plan.strikes.retain(|strike| strike.at_us < length_us);
+        }
+        plan
+    }
+
+    /// The one command that replays it.
+    pub fn command(&self, seed: u64) -> String {
+        let mut command = format!("./x sim {seed}");
+        if !self.without.is_empty() {
+            let numbers: Vec<String> = self.without.iter().map(usize::to_string).collect();
+            let _ = write!(command, " --without {}", numbers.join(","));
+        }
+        if let Some(clients) = &self.clients {
+            let named: Vec<String> = if clients.is_empty() { vec!["none".to_owned()] } else { Vec::new() };
+            let each = clients.iter().map(|(row, n)| format!("{}={n}", workloads::ALL[*row].name));
+            let named: Vec<String> = named.into_iter().chain(each).collect();
+            let _ = write!(command, " --clients {}", named.join(","));
+        }
+        if let Some(length_us) = self.length_us {
+            let _ = write!(command, " --length-us {length_us}");
+        }
+        command
+    }
+}
+
+/// The smallest world found that fails in the same property.
+pub fn shrink(seed: u64, property: &str, run_one: impl Fn(&Cuts) -> Verdict) -> (Cuts, Verdict) {
+    let mut best = Cuts::default();
+    let mut verdict = run_one(&best);
+    let mut tries = 0;
+    let mut attempt = |cuts: Cuts, best: &mut Cuts, verdict: &mut Verdict| {
+        tries += 1;
+        if tries > TRIES_MAX || cuts == *best {
+            return false;
+        }
+        let tried = run_one(&cuts);
+        let fails = tried.findings.iter().any(|finding| finding.property == property);
+        if fails {
+            (*best, *verdict) = (cuts, tried);
+        }
+        fails
+    };
+    let whole = Plan::of(seed);
+    // It need not go on after what was found.
+    for factor in [1, 2, 4] {
+        let found_us = verdict.findings.first().map_or(whole.length_us, |finding| finding.at_us);
+        let length_us = whole.length_us.min(found_us / factor + 1);
+        attempt(Cuts { length_us: Some(length_us), ..best.clone() }, &mut best, &mut verdict);
+    }
+    let mut chunk = whole.strikes.len().next_power_of_two();
+    while chunk > 0 {
+        for start in (0..whole.strikes.len()).step_by(chunk) {
+            let mut without = best.without.clone();
+            without.extend(start..(start + chunk).min(whole.strikes.len()));
+            without.sort_unstable();
+            without.dedup();
+            attempt(Cuts { without, ..best.clone() }, &mut best, &mut verdict);
+        }
+        chunk /= 2;
+    }
+    for (row, _) in &whole.workloads {
+        let clients = best.clients.clone().unwrap_or_else(|| whole.workloads.clone());
+        let fewer: Vec<(usize, u64)> = clients.iter().copied().filter(|(other, _)| other != row).collect();
+        if !attempt(Cuts { clients: Some(fewer), ..best.clone() }, &mut best, &mut verdict) {
+            let one = clients.iter().map(|(other, n)| (*other, if other == row { 1 } else { *n })).collect();
+            attempt(Cuts { clients: Some(one), ..best.clone() }, &mut best, &mut verdict);
+        }
+    }
+    (best, verdict)
+}
+
+/// What people are told of a failure: the findings, the command, the faults that are left, and the end of the trace.
+pub fn report(seed: u64, cuts: &Cuts, verdict: &Verdict, steps: usize) -> String {
+    let mut text = String::new();
+    for finding in verdict.findings.iter().take(3) {
+        let _ = writeln!(text, "seed {seed}, {} us: {}: {}", finding.at_us, finding.property, finding.text);
+    }
+    let _ = writeln!(text, "replay: {}", cuts.command(seed));
+    let plan = cuts.plan(seed);
+    let _ = writeln!(text, "{} members, {} us, faults:", plan.members, plan.length_us);
+    for strike in &plan.strikes {
+        let name = faults::ALL[strike.fault].name;
+        let _ = writeln!(text, "  at {:>8} us for {:>8} us: {name}", strike.at_us, strike.length_us);
+    }
+    let told = verdict.trace.steps();
+    let shown = told.len().saturating_sub(steps);
+    for step in told.iter().skip(shown).filter(|step| step.what != "beat") {
+        let _ = writeln!(text, "{step}");
+    }
+    text
+}
+
+/// [`shrink`] with real runs.
+pub fn shrink_seed(seed: u64, property: &str) -> (Cuts, Verdict) {
+    shrink(seed, property, |cuts| run(cuts.plan(seed)))
+}

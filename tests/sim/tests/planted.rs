@@ -1,0 +1,22 @@
+//! Every bug that is planted for the simulator is found by it.
+#![cfg(feature = "planted-bugs")]
+#![allow(clippy::print_stdout, reason = "how many seeds each took is the point of the run")]
+
+use tests_sim::fleet::sail;
+
+/// A bug must show within so many seeds.
+const SEEDS_MAX: u64 = 1000;
+
+#[test]
+fn every_planted_bug_is_found() {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut missed = Vec::new();
+    for bug in planted_bugs::ALL.iter().copied().filter(|bug| bug.machines().sim) {
+        let fleet = sail(1, SEEDS_MAX, threads, Some(bug));
+        match fleet.failed {
+            Some((seed, property)) => println!("{:<28} after {seed:>4} seeds: {property}", bug.name()),
+            None => missed.push(bug.name()),
+        }
+    }
+    assert!(missed.is_empty(), "not found within {SEEDS_MAX} seeds: {missed:?}");
+}
