@@ -13,6 +13,7 @@ fn event(key: &str, object: &Value, revision: Revision, deleted: bool) -> Event 
         value: object.to_string().into_bytes().into(),
         create_revision: revision,
         mod_revision: revision,
+        sub: 0,
         version: 1,
         lease: 0,
         spliced: None,
