@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use crate::keyring::Keyring;
 use crate::pki::Pair;
-use crate::{manager, serve, standing, stop, tls};
+use crate::{runtime, serve, standing, stop, tls};
 
 /// `trireme server`
 #[derive(Debug, clap::Args)]
@@ -119,8 +119,14 @@ pub async fn start(options: Options, stop: watch::Receiver<bool>) -> Result<()> 
     // The API goes on while leadership moves, and drains after: requests in flight see a slower answer, not an error.
     let (close, closing) = watch::channel(false);
     let serving = tokio::spawn(serve::run(options.api_listener, tls, router, closing));
-    let managing = tokio::spawn(manager::run(
-        manager::Options { store, api, boot_id: node.boot_id(), ca_pem: options.ca_pem },
+    let managing = tokio::spawn(server_manager::run(
+        server_manager::Options {
+            store,
+            api,
+            runtime: Arc::new(runtime::Tokio),
+            boot_id: node.boot_id(),
+            ca_pem: options.ca_pem,
+        },
         stop.clone(),
     ));
     let mut stop = stop;

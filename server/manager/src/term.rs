@@ -14,7 +14,6 @@ use tokio::sync::mpsc;
 use super::Options;
 use super::execute::{self, Executor};
 use super::scheduling::{self, Placed};
-use crate::clock::now_us;
 
 /// Events taken from the cursor at a time.
 const BATCH: usize = 1024;
@@ -35,7 +34,8 @@ pub(super) enum Report {
 
 /// Serves until something ends the term, and says what.
 pub(super) async fn serve(options: &Options, epoch: Epoch) -> &'static str {
-    let executor = Arc::new(Executor::new(options.api.clone(), epoch));
+    let runtime = &options.runtime;
+    let executor = Arc::new(Executor::new(options, epoch));
     let members = options.store.standing().borrow().members.clone();
     if let Err(status) =
         bootstrap::ensure(&options.api, &Caller { trusted: true, ..executor.caller("trireme-manager") }, &members).await
@@ -56,18 +56,44 @@ pub(super) async fn serve(options: &Options, epoch: Epoch) -> &'static str {
     let (reports, mut inbox) = mpsc::unbounded_channel();
     let mut plans = 0;
     let mut placing = 0;
-    let mut repair = tokio::time::interval(REPAIR_EVERY);
+    let mut repair = runtime.sleep(Duration::ZERO);
     loop {
         while plans < PLANS_MAX {
-            let Some(work) = runner.next(now_us()) else { break };
+            let Some(work) = runner.next(runtime.now_us()) else { break };
             plans += 1;
-            tokio::spawn(execute::carry_out(executor.clone(), work, reports.clone()));
+            runtime.spawn(Box::pin(execute::carry_out(executor.clone(), work, reports.clone())));
         }
         placing += scheduling::place(&mut scheduler, &executor, &reports, placing);
         let wake_us = [runner.next_timer_us(), scheduler.next_wake()].into_iter().flatten().min();
-        let sleep = wake_us
-            .map_or(Duration::from_secs(60), |at| Duration::from_micros(u64::try_from(at - now_us()).unwrap_or(0)));
+        let sleep = wake_us.map_or(Duration::from_secs(60), |at| {
+            Duration::from_micros(u64::try_from(at - runtime.now_us()).unwrap_or(0))
+        });
         tokio::select! {
+            // In this order, so that neither can starve the other: a report ends what its event began.
+            biased;
+            () = &mut repair => {
+                runtime.spawn(Box::pin(execute::repair_claims(options.clone(), executor.clone())));
+                repair = runtime.sleep(REPAIR_EVERY);
+            }
+            Some(report) = inbox.recv() => {
+                let mut next = Some(report);
+                while let Some(report) = next {
+                    match report {
+                        Report::Plan(row, key, done) => {
+                            plans -= 1;
+                            runner.done(row, key, done, runtime.now_us());
+                        }
+                        Report::Placed(placed) => {
+                            placing -= placed.len();
+                            for one in placed {
+                                scheduler.bound(&one.uid, one.bound, runtime.now_us());
+                            }
+                        }
+                        Report::Void(reason) => return reason,
+                    }
+                    next = inbox.try_recv().ok();
+                }
+            }
             batch = cursor.next(BATCH) => {
                 let Ok(batch) = batch else { return "the watch ended" };
                 for event in &batch.events {
@@ -76,27 +102,7 @@ pub(super) async fn serve(options: &Options, epoch: Epoch) -> &'static str {
                 }
                 runner.advance(batch.progress);
             }
-            Some(report) = inbox.recv() => {
-                let mut next = Some(report);
-                while let Some(report) = next {
-                    match report {
-                        Report::Plan(row, key, done) => {
-                            plans -= 1;
-                            runner.done(row, key, done, now_us());
-                        }
-                        Report::Placed(placed) => {
-                            placing -= placed.len();
-                            for one in placed {
-                                scheduler.bound(&one.uid, one.bound, now_us());
-                            }
-                        }
-                        Report::Void(reason) => return reason,
-                    }
-                    next = inbox.try_recv().ok();
-                }
-            }
-            _ = repair.tick() => drop(tokio::spawn(execute::repair_claims(options.clone(), executor.clone()))),
-            () = tokio::time::sleep(sleep.max(Duration::from_millis(1))) => {}
+            () = runtime.sleep(sleep.max(Duration::from_millis(1))) => {}
         }
     }
 }

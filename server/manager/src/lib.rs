@@ -5,16 +5,19 @@
 //! void by its epoch.
 
 mod execute;
+mod runtime;
 mod scheduling;
 mod term;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use api_rest::Api;
 use raft_state::port::Store;
 use raft_state::{Command, Epoch, Outcome};
 use tokio::sync::watch;
+
+pub use runtime::Runtime;
 
 /// The epoch must be open within this, or leadership is looked at anew.
 const EPOCH_LIMIT: Duration = Duration::from_secs(5);
@@ -29,6 +32,8 @@ pub struct Options {
     pub store: Arc<dyn Store>,
     /// The API of this member.
     pub api: Arc<Api>,
+    /// Tasks and time.
+    pub runtime: Arc<dyn Runtime>,
     /// Names this process in epochs.
     pub boot_id: u64,
     /// The cluster's authority, PEM.
@@ -40,28 +45,38 @@ pub async fn run(options: Options, mut stop: watch::Receiver<bool>) {
     let mut standing = options.store.standing();
     loop {
         tokio::select! {
+            biased;
             led = standing.wait_for(|standing| standing.leads) => if led.is_err() { return },
-            () = crate::stop::told(&mut stop) => return,
+            () = told(&mut stop) => return,
         }
         let Some(epoch) = open_epoch(&options).await else { continue };
         tracing::info!(epoch, "the manager is in office");
         let mut standing = options.store.standing();
         tokio::select! {
+            biased;
             reason = term::serve(&options, epoch) => tracing::info!(epoch, reason, "the term ended"),
             _ = standing.wait_for(|standing| !standing.leads) => tracing::info!(epoch, "leadership ended, and the term with it"),
-            () = crate::stop::told(&mut stop) => return,
+            () = told(&mut stop) => return,
         }
         // A term that cannot begin must not be followed by the next at once.
         tokio::select! {
-            () = tokio::time::sleep(TERM_PAUSE) => {}
-            () = crate::stop::told(&mut stop) => return,
+            biased;
+            () = options.runtime.sleep(TERM_PAUSE) => {}
+            () = told(&mut stop) => return,
         }
+    }
+}
+
+/// Waits until told to stop; a channel whose sender is gone never tells.
+async fn told(stop: &mut watch::Receiver<bool>) {
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 
 async fn open_epoch(options: &Options) -> Option<Epoch> {
     let command = Command::OpenEpoch { holder: options.boot_id };
-    match options.store.propose(vec![command], Instant::now() + EPOCH_LIMIT).await {
+    match options.store.propose(vec![command], options.runtime.now() + EPOCH_LIMIT).await {
         Ok(outcomes) => match outcomes.first() {
             Some(Outcome::EpochOpened { epoch, .. }) => Some(*epoch),
             other => {

@@ -1,7 +1,7 @@
 //! Plans become API calls: in process, as their controller, stamped with the epoch.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use api_rest::call::{Address, Caller, Report as EventReport, Verb};
 use api_rest::{Api, Identity, Status, bootstrap};
@@ -12,8 +12,8 @@ use server_control::runner::Done;
 use server_control::{Intent, Target, Work};
 use tokio::sync::mpsc;
 
-use super::Options;
 use super::term::Report;
+use super::{Options, Runtime};
 
 /// How long a call may take.
 const CALL_LIMIT: Duration = Duration::from_secs(30);
@@ -23,12 +23,13 @@ const CLAIM_GRACE: Duration = Duration::from_secs(60);
 /// Makes calls for one term.
 pub(super) struct Executor {
     pub(super) api: Arc<Api>,
+    pub(super) runtime: Arc<dyn Runtime>,
     epoch: Epoch,
 }
 
 impl Executor {
-    pub(super) fn new(api: Arc<Api>, epoch: Epoch) -> Self {
-        Self { api, epoch }
+    pub(super) fn new(options: &Options, epoch: Epoch) -> Self {
+        Self { api: options.api.clone(), runtime: options.runtime.clone(), epoch }
     }
 
     /// A caller in the name of a component.
@@ -37,7 +38,7 @@ impl Executor {
             identity: Identity::component(component),
             manager: component.to_owned(),
             epoch: Some(self.epoch),
-            deadline: Instant::now() + CALL_LIMIT,
+            deadline: self.runtime.now() + CALL_LIMIT,
             trusted: false,
         }
     }
@@ -141,7 +142,7 @@ pub(super) async fn repair_claims(options: Options, executor: Arc<Executor>) {
     if before.is_empty() {
         return;
     }
-    tokio::time::sleep(CLAIM_GRACE).await;
+    options.runtime.sleep(CLAIM_GRACE).await;
     let snapshot = options.store.snapshot();
     let still = bootstrap::orphaned_claims(&snapshot);
     let commands: Vec<Command> = before
@@ -158,7 +159,7 @@ pub(super) async fn repair_claims(options: Options, executor: Arc<Executor>) {
         })
         .collect();
     tracing::info!(claims = commands.len(), "giving back claims that no Service stands on");
-    if let Err(error) = options.store.propose(commands, Instant::now() + CALL_LIMIT).await {
+    if let Err(error) = options.store.propose(commands, options.runtime.now() + CALL_LIMIT).await {
         tracing::warn!(%error, "claims were not given back");
     }
 }

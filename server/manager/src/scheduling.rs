@@ -10,7 +10,6 @@ use tokio::sync::mpsc;
 
 use super::execute::{Executor, voided};
 use super::term::Report;
-use crate::clock::now_us;
 
 const NAME: &str = "default-scheduler";
 /// Decisions taken at a time.
@@ -34,10 +33,10 @@ pub(super) fn place(
     if in_flight >= IN_FLIGHT_MAX {
         return 0;
     }
-    let batch = scheduler.schedule(now_us(), BATCH);
+    let batch = scheduler.schedule(executor.runtime.now_us(), BATCH);
     let count = batch.binds.len();
     if count + batch.failures.len() + batch.victims.len() > 0 {
-        tokio::spawn(carry_out(executor.clone(), batch, reports.clone()));
+        executor.runtime.spawn(Box::pin(carry_out(executor.clone(), batch, reports.clone())));
     }
     count
 }
@@ -101,7 +100,7 @@ async fn carry_out(executor: Arc<Executor>, batch: Batch, reports: mpsc::Unbound
             Address { group: "", plural: "pods", namespace: failure.namespace.clone(), name: failure.name.clone() };
         let condition = json!({
             "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": failure.message,
-            "lastTransitionTime": api_kinds::time::rfc3339(now_us()), "lastProbeTime": null,
+            "lastTransitionTime": api_kinds::time::rfc3339(executor.runtime.now_us()), "lastProbeTime": null,
         });
         let patch = json!({"metadata": {"uid": failure.uid}, "status": {"conditions": [condition]}});
         let verb = Verb::Merge { subresource: "status", patch, at: None };
