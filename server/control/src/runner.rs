@@ -9,12 +9,16 @@ use raft_state::{Event, Revision};
 
 use crate::controller::{Change, Controller, Key};
 use crate::controllers::ALL;
+use crate::view::Ref;
 use crate::{Plan, View};
 
 /// First pause after a failure; doubled each time.
 const BACKOFF_MIN_US: i64 = 5_000;
 /// Longest pause.
 const BACKOFF_MAX_US: i64 = 60_000_000;
+
+/// Objects looked at, and keys passed over, in one call at most: the scheduler's turn comes in between.
+const PAGE: usize = 1024;
 
 /// A controller (by its row in [`ALL`]) and a key.
 type Item = (usize, Key);
@@ -50,24 +54,53 @@ pub struct Runner {
     awaiting: BTreeMap<Item, Revision>,
     timers: BTreeSet<(i64, Item)>,
     failures: BTreeMap<Item, u32>,
+    first_look: FirstLook,
+    /// The last call ended before it had passed over everything.
+    is_cut_short: bool,
+}
+
+/// How far a new manager's first look at everything has come.
+enum FirstLook {
+    Beginning,
+    Behind(Ref),
+    Done,
 }
 
 impl Runner {
-    /// Begins over a view: everything is looked at once.
+    /// Begins over a view: everything is looked at once, a page with each call of [`Runner::next`].
     pub fn new(view: View) -> Self {
-        let mut runner = Self {
+        Self {
             view,
             ready: BTreeSet::new(),
             in_flight: BTreeSet::new(),
             awaiting: BTreeMap::new(),
             timers: BTreeSet::new(),
             failures: BTreeMap::new(),
-        };
-        let changes: Vec<Change> = runner.view.everything().collect();
-        for change in &changes {
-            runner.wake_for(change);
+            first_look: FirstLook::Beginning,
+            is_cut_short: false,
         }
-        runner
+    }
+
+    /// Whether [`Runner::next`] has more to go through, though it had nothing to give: call it again soon.
+    pub fn is_busy(&self) -> bool {
+        self.is_cut_short || !matches!(self.first_look, FirstLook::Done)
+    }
+
+    /// Looks at the next page of what was there when the term began. What changes meanwhile comes as events besides.
+    fn look_further(&mut self) {
+        let after = match &self.first_look {
+            FirstLook::Beginning => None,
+            FirstLook::Behind(place) => Some(place),
+            FirstLook::Done => return,
+        };
+        let page = self.view.page(after, PAGE);
+        for (_, change) in &page {
+            self.wake_for(change);
+        }
+        self.first_look = match page.into_iter().next_back() {
+            Some((place, _)) => FirstLook::Behind(place),
+            None => FirstLook::Done,
+        };
     }
 
     /// The view.
@@ -101,8 +134,9 @@ impl Runner {
         }
     }
 
-    /// The next plan that has something to do. Keys about which there is nothing to do are passed over.
+    /// The next plan that has something to do. Keys about which there is nothing to do are passed over, so many in a call.
     pub fn next(&mut self, now_us: i64) -> Option<Work> {
+        self.look_further();
         while let Some((at, item)) = self.timers.first().cloned() {
             if at > now_us {
                 break;
@@ -112,7 +146,13 @@ impl Runner {
         }
         let mut passed: Vec<Item> = Vec::new();
         let mut found = None;
-        while let Some(item) = self.ready.pop_first() {
+        self.is_cut_short = false;
+        for turn in 0.. {
+            if turn == PAGE {
+                self.is_cut_short = true;
+                break;
+            }
+            let Some(item) = self.ready.pop_first() else { break };
             if self.awaiting.get(&item).is_some_and(|revision| *revision > self.view.revision()) {
                 passed.push(item);
                 continue;

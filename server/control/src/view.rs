@@ -129,14 +129,19 @@ impl View {
         Some(Change { kind, key, old, new })
     }
 
-    /// Every object as a change, for a manager that begins its term.
-    pub fn everything(&self) -> impl Iterator<Item = Change> {
-        self.metas.iter().map(|((id, key), meta)| Change {
+    /// At most `max` objects behind `after` as changes, with their places: a manager that begins its term looks at
+    /// everything so, page by page.
+    pub fn page(&self, after: Option<&Ref>, max: usize) -> Vec<(Ref, Change)> {
+        use std::ops::Bound;
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let page = self.metas.range((start, Bound::Unbounded)).take(max);
+        let change = |(id, key): &Ref, meta: &Meta| Change {
             kind: id.kind(),
             key: key.clone(),
             old: None,
-            new: Some(Meta::clone(meta)),
-        })
+            new: Some(meta.clone()),
+        };
+        page.map(|(place, meta)| (place.clone(), change(place, meta))).collect()
     }
 
     fn put(&mut self, place: Ref, bytes: &[u8], revision: Revision) {

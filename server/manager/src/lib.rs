@@ -1,12 +1,13 @@
 //! The leader's work: controllers and scheduler, fenced by an epoch.
 //!
-//! A term of office begins when this member leads with a quorum behind it: it commits an epoch, builds its view from a
+//! A term of office begins when this member leads with a quorum behind it: it commits an epoch, brings its view up to a
 //! snapshot that holds it, and stamps every command with it. It ends when leadership does; what is still on its way then is
 //! void by its epoch.
 
 mod execute;
 mod runtime;
 mod scheduling;
+mod standby;
 mod term;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use api_rest::Api;
 use raft_state::port::Store;
 use raft_state::{Command, Epoch, Outcome};
+use standby::Standby;
 use tokio::sync::watch;
 
 pub use runtime::Runtime;
@@ -40,21 +42,23 @@ pub struct Options {
     pub ca_pem: String,
 }
 
-/// Serves terms until `stop` turns true.
+/// Serves terms until `stop` turns true. Between them it stands by: what a term works on is at hand when it begins.
 pub async fn run(options: Options, mut stop: watch::Receiver<bool>) {
-    let mut standing = options.store.standing();
     loop {
+        let mut standby = Standby::new(&options);
+        let mut standing = options.store.standing();
         tokio::select! {
             biased;
             led = standing.wait_for(|standing| standing.leads) => if led.is_err() { return },
             () = told(&mut stop) => return,
+            () = standby.keep_up(&options) => unreachable!("it keeps up for ever"),
         }
         let Some(epoch) = open_epoch(&options).await else { continue };
         tracing::info!(epoch, "the manager is in office");
         let mut standing = options.store.standing();
         tokio::select! {
             biased;
-            reason = term::serve(&options, epoch) => tracing::info!(epoch, reason, "the term ended"),
+            reason = term::serve(&options, epoch, standby) => tracing::info!(epoch, reason, "the term ended"),
             _ = standing.wait_for(|standing| !standing.leads) => tracing::info!(epoch, "leadership ended, and the term with it"),
             () = told(&mut stop) => return,
         }

@@ -7,13 +7,13 @@ use api_rest::bootstrap;
 use api_rest::call::Caller;
 use raft_state::Epoch;
 use server_control::runner::Done;
-use server_control::scheduler::Scheduler;
-use server_control::{Key, Runner, View};
+use server_control::{Key, Runner};
 use tokio::sync::mpsc;
 
 use super::Options;
 use super::execute::{self, Executor};
 use super::scheduling::{self, Placed};
+use super::standby::Standby;
 
 /// Events taken from the cursor at a time.
 const BATCH: usize = 1024;
@@ -33,7 +33,7 @@ pub(super) enum Report {
 }
 
 /// Serves until something ends the term, and says what.
-pub(super) async fn serve(options: &Options, epoch: Epoch) -> &'static str {
+pub(super) async fn serve(options: &Options, epoch: Epoch, mut standby: Standby) -> &'static str {
     let runtime = &options.runtime;
     let executor = Arc::new(Executor::new(options, epoch));
     let members = options.store.standing().borrow().members.clone();
@@ -47,24 +47,27 @@ pub(super) async fn serve(options: &Options, epoch: Epoch) -> &'static str {
     if snapshot.epoch() != epoch {
         return "a newer manager is in office";
     }
-    let Ok(mut cursor) = options.store.watch(b"/registry/", snapshot.revision()) else {
+    if !standby.reach(snapshot.revision()).await {
+        standby = Standby::new(options);
+    }
+    let Standby { view, mut scheduler, cursor: Some(mut cursor) } = standby else {
         return "the snapshot was compacted";
     };
-    let mut runner = Runner::new(View::new(&snapshot, options.ca_pem.clone()));
-    let mut scheduler = Scheduler::new(&snapshot, epoch);
+    let mut runner = Runner::new(view);
     drop(snapshot);
     let (reports, mut inbox) = mpsc::unbounded_channel();
     let mut plans = 0;
     let mut placing = 0;
     let mut repair = runtime.sleep(Duration::ZERO);
     loop {
+        placing += scheduling::place(&mut scheduler, &executor, &reports, placing);
         while plans < PLANS_MAX {
             let Some(work) = runner.next(runtime.now_us()) else { break };
             plans += 1;
             runtime.spawn(Box::pin(execute::carry_out(executor.clone(), work, reports.clone())));
         }
-        placing += scheduling::place(&mut scheduler, &executor, &reports, placing);
-        let wake_us = [runner.next_timer_us(), scheduler.next_wake()].into_iter().flatten().min();
+        let soon = (runner.is_busy() && plans < PLANS_MAX).then(|| runtime.now_us());
+        let wake_us = [runner.next_timer_us(), scheduler.next_wake(), soon].into_iter().flatten().min();
         let sleep = wake_us.map_or(Duration::from_secs(60), |at| {
             Duration::from_micros(u64::try_from(at - runtime.now_us()).unwrap_or(0))
         });

@@ -1,0 +1,71 @@
+//! What a master that does not lead keeps ready, so that its term can begin at once however many objects there are.
+
+use std::time::Duration;
+
+use raft_state::Revision;
+use raft_state::port::Cursor;
+use server_control::View;
+use server_control::scheduler::Scheduler;
+
+use super::Options;
+
+/// Events taken from the cursor at a time.
+const BATCH: usize = 4096;
+/// Between two looks at the events: standing by is no reason to wake for each.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// The controllers' view and the scheduler's, some moments behind the state.
+pub(super) struct Standby {
+    pub(super) view: View,
+    pub(super) scheduler: Scheduler,
+    /// Gives the events behind the two; `None` when it broke off.
+    pub(super) cursor: Option<Box<dyn Cursor>>,
+}
+
+impl Standby {
+    /// As of now.
+    pub(super) fn new(options: &Options) -> Self {
+        let snapshot = options.store.snapshot();
+        Self {
+            view: View::new(&snapshot, options.ca_pem.clone()),
+            scheduler: Scheduler::new(&snapshot, options.boot_id),
+            cursor: options.store.watch(b"/registry/", snapshot.revision()).ok(),
+        }
+    }
+
+    /// Follows the events for ever. May be dropped at any time: the two stay as they are, and in step with the cursor.
+    pub(super) async fn keep_up(&mut self, options: &Options) {
+        loop {
+            if !self.step().await {
+                // Compacted, or a snapshot was installed: what is behind cannot be caught up with.
+                *self = Self::new(options);
+            }
+            options.runtime.sleep(PAUSE).await;
+        }
+    }
+
+    /// Follows the events until they reach a revision. False when they cannot be had.
+    pub(super) async fn reach(&mut self, revision: Revision) -> bool {
+        while self.view.revision() < revision {
+            if !self.step().await {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Takes the next events in.
+    async fn step(&mut self) -> bool {
+        let Some(cursor) = &mut self.cursor else { return false };
+        let Ok(batch) = cursor.next(BATCH).await else {
+            self.cursor = None;
+            return false;
+        };
+        for event in &batch.events {
+            self.view.apply(event);
+            self.scheduler.on_event(event);
+        }
+        self.view.advance(batch.progress);
+        true
+    }
+}
