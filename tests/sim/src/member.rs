@@ -130,7 +130,8 @@ impl Process {
             fresh: Vec::new(),
             refused: BTreeSet::new(),
             reads: BTreeMap::new(),
-            tickets: 0,
+            // An answer to an earlier process must not pass for one to this.
+            tickets: group.1 << 32,
             way: (None, 0),
             retry_due_us: u64::MAX,
             flushed: applied.index,

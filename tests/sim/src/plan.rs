@@ -56,7 +56,9 @@ impl Plan {
         let length_us = rng.between(4_000_000, 10_000_000);
         let slow = rng.permille(200);
         let election = if slow { 600_000 } else { 150_000 };
-        let timing = Timing { heartbeat_us: election / 5, election_us: (election, 2 * election) };
+        // A narrow spread makes candidates meet in one term.
+        let spread = if rng.permille(300) { election / 4 } else { election };
+        let timing = Timing { heartbeat_us: election / 5, election_us: (election, election + spread) };
         let weather = Weather {
             delay_us: *rng.pick(&[(100, 1_000), (200, 5_000), (1_000, 20_000)]).unwrap_or(&(100, 1_000)),
             overtaking: rng.permille(500),

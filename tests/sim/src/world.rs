@@ -73,7 +73,9 @@ pub struct World {
     pub cluster: Arc<Cluster>,
     /// What happened.
     pub trace: Trace,
-    /// Members that were taken out: their machines are gone.
+    /// Whoever has voted fails at once and comes back.
+    pub fickle_voters: bool,
+    /// The id of the next machine.
     pub next_id: Id,
     queue: BinaryHeap<Reverse<Queued>>,
     order: u64,
@@ -100,6 +102,7 @@ impl World {
             judge,
             cluster,
             trace: Trace::default(),
+            fickle_voters: false,
             next_id: plan.members + 1,
             queue: BinaryHeap::new(),
             order: 0,
@@ -246,8 +249,13 @@ impl World {
             let at_us = now_us + self.rng.between(0, 50_000);
             self.schedule(at_us, Due::Compact(id, starts, to));
         }
+        let voted = told.letters.iter().any(|(_, body)| matches!(body, Body::Voted { granted: true, .. }));
         for (to, body) in told.letters {
             self.post(id, to, body);
+        }
+        if voted && self.fickle_voters {
+            self.crash(id, self.plan.torn);
+            return self.start(id);
         }
         if self.ticks.get(&id).is_none_or(|at| *at <= now_us || *at > due_us) {
             self.ticks.insert(id, due_us);
@@ -394,6 +402,7 @@ impl World {
 
     /// Everything works again: every machine runs, every link is whole.
     pub fn heal(&mut self) {
+        self.fickle_voters = false;
         self.net.mend();
         self.net.weather = self.plan.weather;
         let ids: Vec<Id> = self.machines.keys().copied().collect();

@@ -12,3 +12,11 @@ pub(super) fn strike(world: &mut World, rng: &mut Rng, _length_us: u64) {
         }
     }
 }
+
+pub(super) fn fickle(world: &mut World, _rng: &mut Rng, _length_us: u64) {
+    world.fickle_voters = true;
+}
+
+pub(super) fn steady(world: &mut World, _rng: &mut Rng) {
+    world.fickle_voters = false;
+}

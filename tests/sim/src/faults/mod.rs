@@ -28,6 +28,7 @@ pub static ALL: &[Fault] = &[
     Fault { name: "crash the leader", strike: crash::leader, relent: crash::restart },
     Fault { name: "power loss", strike: crash::all, relent: crash::restart },
     Fault { name: "quick restarts", strike: cold_start::strike, relent: crash::restart },
+    Fault { name: "fickle voters", strike: cold_start::fickle, relent: cold_start::steady },
     Fault { name: "halves", strike: links::halves, relent: links::mend },
     Fault { name: "one way", strike: links::one_way, relent: links::mend },
     Fault { name: "leader alone", strike: links::leader_alone, relent: links::mend },
