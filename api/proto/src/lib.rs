@@ -7,3 +7,20 @@
 pub mod peer {
     tonic::include_proto!("trireme.peer.v1");
 }
+
+/// The etcd v3 API, as its clients speak it. The three packages refer to each other by these names.
+#[allow(missing_docs, unreachable_pub, unused_qualifications, clippy::all)]
+pub mod etcd {
+    /// Users and roles.
+    pub mod authpb {
+        tonic::include_proto!("authpb");
+    }
+    /// The services and their messages.
+    pub mod etcdserverpb {
+        tonic::include_proto!("etcdserverpb");
+    }
+    /// Keys, values, events.
+    pub mod mvccpb {
+        tonic::include_proto!("mvccpb");
+    }
+}
