@@ -1,17 +1,20 @@
-//! What selectors read of an object, taken out of its bytes once and kept beside them.
+//! Other forms of an object, made once and kept beside its bytes: what selectors read of it, and its protobuf.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use api_kinds::Kind;
 use api_kinds::selector::{FieldTerm, Selector};
+use api_schema::{Schema, protobuf};
+use bytes::Bytes;
 use raft_state::Entry;
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::Status;
 
-/// The parts of an object that selectors look at.
 struct Forms {
+    /// Its message in protobuf, once somebody has asked for it.
+    protobuf: OnceLock<Bytes>,
     labels: Vec<(Box<str>, Box<str>)>,
     /// Values of the kind's selectable fields, in their order.
     fields: Vec<Box<str>>,
@@ -34,7 +37,7 @@ fn make(kind: &Kind, entry: &Entry) -> Forms {
     if kind.selectable.is_empty() {
         let head: Head = serde_json::from_slice(&entry.value).unwrap_or(Head { metadata: Metadata::default() });
         let labels = head.metadata.labels.into_iter().map(|(k, v)| (boxed(k), boxed(v))).collect();
-        return Forms { labels, fields: Vec::new() };
+        return Forms { protobuf: OnceLock::new(), labels, fields: Vec::new() };
     }
     let object: Value = serde_json::from_slice(&entry.value).unwrap_or_default();
     let labels = object["metadata"]["labels"]
@@ -43,7 +46,26 @@ fn make(kind: &Kind, entry: &Entry) -> Forms {
         .flatten()
         .map(|(k, v)| (boxed(k.clone()), boxed(v.as_str().unwrap_or_default().to_owned())))
         .collect();
-    Forms { labels, fields: kind.selectable.iter().map(|(_, read)| boxed(read(&object))).collect() }
+    let fields = kind.selectable.iter().map(|(_, read)| boxed(read(&object))).collect();
+    Forms { protobuf: OnceLock::new(), labels, fields }
+}
+
+/// An object's message in protobuf, without its envelope.
+pub(crate) fn message(kind: &'static Kind, entry: &Entry) -> Bytes {
+    let forms = entry.forms(|entry| make(kind, entry));
+    let made = forms.protobuf.get_or_init(|| {
+        let object: Value = serde_json::from_slice(&entry.value).unwrap_or_default();
+        Schema::of(kind).map(|schema| protobuf::message(schema, &object)).unwrap_or_default().into()
+    });
+    made.clone()
+}
+
+/// An object in protobuf, in its envelope.
+pub(crate) fn enveloped(kind: &'static Kind, entry: &Entry) -> Bytes {
+    let message = message(kind, entry);
+    let mut out = protobuf::envelope(&kind.api_version(), kind.kind, message.len());
+    out.extend_from_slice(&message);
+    out.into()
 }
 
 /// What a list or watch selects.

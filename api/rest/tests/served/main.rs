@@ -1,0 +1,7 @@
+//! The router over the solo store: what clients get, status by status and header by header.
+
+mod protobuf;
+mod reads;
+mod server;
+mod statuses;
+mod watches;
