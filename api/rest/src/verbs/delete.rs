@@ -103,7 +103,7 @@ pub(crate) async fn run(api: &Api, context: &Context, name: &str, options: &Opti
     for attempt in 1.. {
         let tried = match snapshot.get(key.as_bytes()) {
             Some(entry) => {
-                let old = object::decode(entry)?;
+                let old = object::decode(context.kind, entry)?;
                 once(api, context, name, old, entry.mod_revision, options).await
             }
             None => Err(Failure::Refused(Refusal::NotFound)),

@@ -7,7 +7,7 @@ use raft_state::port::{ReadError, ReadLevel};
 
 use crate::api::{json, typed};
 use crate::context::Context;
-use crate::forms::enveloped;
+use crate::forms::{self, enveloped};
 use crate::negotiate::{Encoding, Wanted};
 use crate::query::Query;
 use crate::table::Form;
@@ -26,7 +26,7 @@ pub(crate) async fn serve(
         let body = enveloped(context.kind, entry);
         return Ok(typed(StatusCode::OK, Encoding::Protobuf.media_type(), body, &[]));
     }
-    Ok(json(StatusCode::OK, wanted.form.one(context.kind, entry.value.clone(), api.now_us())?, &[]))
+    Ok(json(StatusCode::OK, wanted.form.one(context.kind, forms::json(context.kind, entry), api.now_us())?, &[]))
 }
 
 /// A snapshot as fresh as the query's `resourceVersion` asks: none for linearizable, 0 for whatever is here.

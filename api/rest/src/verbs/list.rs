@@ -18,8 +18,9 @@ use super::get::fresh;
 use super::list_options;
 use crate::api::{json as respond, typed};
 use crate::context::Context;
-use crate::forms::{Filter, message};
+use crate::forms::{Filter, json as json_of, message};
 use crate::negotiate::{Encoding, Wanted};
+use crate::object::decode;
 use crate::query::Query;
 use crate::table::{Form, partial, row, table};
 use crate::{Api, Status};
@@ -160,44 +161,44 @@ fn plain(context: &Context, page: Page) -> Response {
         kind.api_version(),
         list_metadata(&page)
     );
-    let total: usize = head.len() + 3 + page.entries.iter().map(|entry| entry.value.len() + 1).sum::<usize>();
+    let objects: Vec<Bytes> = page.entries.iter().map(|entry| json_of(kind, entry)).collect();
+    let total: usize = head.len() + 3 + objects.iter().map(|object| object.len() + 1).sum::<usize>();
     if total <= CHUNK_BYTES {
         let mut body = BytesMut::with_capacity(total);
         body.put_slice(head.as_bytes());
-        join(&mut body, &page.entries, true);
+        join(&mut body, &objects, true);
         body.put_slice(b"]}\n");
         return respond(StatusCode::OK, body.freeze(), &[]);
     }
     // Pieces are made as the client takes them: a long list is never in memory twice.
-    let chunks =
-        stream::unfold((page.entries.into_iter(), Some(head), true), |(mut entries, head, first)| async move {
-            let mut chunk = BytesMut::with_capacity(CHUNK_BYTES + 4096);
-            if let Some(head) = head {
-                chunk.put_slice(head.as_bytes());
-            } else if entries.len() == 0 {
-                return None;
-            }
-            let mut first = first;
-            while chunk.len() < CHUNK_BYTES {
-                let Some(entry) = entries.next() else { break };
-                join(&mut chunk, std::slice::from_ref(&entry), first);
-                first = false;
-            }
-            if entries.len() == 0 {
-                chunk.put_slice(b"]}\n");
-            }
-            Some((Ok::<Bytes, std::convert::Infallible>(chunk.freeze()), (entries, None, first)))
-        });
+    let chunks = stream::unfold((objects.into_iter(), Some(head), true), |(mut objects, head, first)| async move {
+        let mut chunk = BytesMut::with_capacity(CHUNK_BYTES + 4096);
+        if let Some(head) = head {
+            chunk.put_slice(head.as_bytes());
+        } else if objects.len() == 0 {
+            return None;
+        }
+        let mut first = first;
+        while chunk.len() < CHUNK_BYTES {
+            let Some(object) = objects.next() else { break };
+            join(&mut chunk, std::slice::from_ref(&object), first);
+            first = false;
+        }
+        if objects.len() == 0 {
+            chunk.put_slice(b"]}\n");
+        }
+        Some((Ok::<Bytes, std::convert::Infallible>(chunk.freeze()), (objects, None, first)))
+    });
     respond(StatusCode::OK, Body::from_stream(chunks), &[])
 }
 
-fn join(into: &mut BytesMut, entries: &[Arc<Entry>], mut first: bool) {
-    for entry in entries {
+fn join(into: &mut BytesMut, objects: &[Bytes], mut first: bool) {
+    for object in objects {
         if !first {
             into.put_u8(b',');
         }
         first = false;
-        into.put_slice(&entry.value);
+        into.put_slice(object);
     }
 }
 
@@ -206,7 +207,7 @@ fn shaped(api: &Api, context: &Context, page: Page, form: Form) -> Result<Respon
     let metadata = list_metadata(&page);
     let mut items = Vec::with_capacity(page.entries.len());
     for entry in &page.entries {
-        let object: Value = serde_json::from_slice(&entry.value).map_err(Status::internal)?;
+        let object = decode(context.kind, entry)?;
         items.push(match form {
             Form::Table { include } => row(context.kind, object, include, now_us),
             _ => partial(object),

@@ -15,6 +15,7 @@ use super::write::{Failure, Written, metadata, propose, put};
 use crate::admission::{self, Operation};
 use crate::api::{Incoming, json};
 use crate::context::Context;
+use crate::forms;
 use crate::object::{self, encode};
 use crate::table::Form;
 use crate::{Api, Status, allocate};
@@ -125,7 +126,7 @@ async fn once(
     change: &Change<'_>,
 ) -> Result<Written, Failure> {
     let kind = context.kind;
-    let old = object::decode(entry).map_err(Failure::Status)?;
+    let old = object::decode(kind, entry).map_err(Failure::Status)?;
     let mut new = (change.make)(&old).map_err(Failure::Status)?;
     check_preconditions(context, name, &old, &new).map_err(Failure::Status)?;
     carry_metadata(&old, &mut new);
@@ -176,7 +177,7 @@ async fn once(
     let unchanged = entry.same_as(&encoded.json) || same_but_version(&new, &old);
     if unchanged || context.dry_run {
         claims.release(api, context).await;
-        let bytes = if unchanged { entry.value.clone() } else { encoded.at(entry.mod_revision) };
+        let bytes = if unchanged { forms::json(kind, entry) } else { encoded.at(entry.mod_revision) };
         return Ok(Written { bytes, revision: entry.mod_revision, created: false, warnings });
     }
     let expect = Expect::At(entry.mod_revision);

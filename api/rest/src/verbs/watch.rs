@@ -20,8 +20,9 @@ use super::get::{fresh, revision};
 use super::list_options;
 use crate::api::typed;
 use crate::context::Context;
-use crate::forms::{Filter, enveloped};
+use crate::forms::{Filter, enveloped, json as json_of};
 use crate::negotiate::{Encoding, Wanted};
+use crate::object::decode;
 use crate::query::Query;
 use crate::table::{Form, partial, row, table};
 use crate::{Api, Status};
@@ -246,9 +247,9 @@ impl Watcher {
     fn write(&mut self, event: &str, entry: &Entry) {
         let piece = match (self.wanted.form, self.wanted.encoding) {
             (Form::Plain, Encoding::Protobuf) => protobuf::watch_frame(event, &enveloped(self.kind, entry)).into(),
-            (Form::Plain, _) => line(event, &entry.value),
+            (Form::Plain, _) => line(event, &json_of(self.kind, entry)),
             (form, encoding) => {
-                let value: Value = serde_json::from_slice(&entry.value).unwrap_or_default();
+                let value = decode(self.kind, entry).unwrap_or_default();
                 framed(encoding, event, &self.shape(value, form))
             }
         };
