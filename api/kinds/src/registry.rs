@@ -26,6 +26,7 @@ pub static KINDS: &[&Kind] = &[
     &batch::cron_job::CRON_JOB,
     &batch::job::JOB,
     &core::lease::LEASE,
+    &core::event::EVENTS_K8S_IO_EVENT,
     &networking::endpoint_slice::ENDPOINT_SLICE,
     &networking::ingress_class::INGRESS_CLASS,
     &networking::ingress::INGRESS,

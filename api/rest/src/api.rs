@@ -11,10 +11,10 @@ use http::{HeaderValue, Method, StatusCode, header};
 use raft_state::port::Store;
 
 use crate::context::Context;
+use crate::negotiate::{Encoding, Wanted};
 use crate::query::Query;
 use crate::route::Resource;
-use crate::table::Form;
-use crate::{Config, Identity, Status, authz, discovery, health, openapi, review, sub, verbs};
+use crate::{Config, Identity, Status, authz, discovery, health, negotiate, openapi, review, sub, verbs};
 
 /// The API over a store. One a process.
 pub struct Api {
@@ -55,17 +55,22 @@ async fn serve(State(api): State<Arc<Api>>, request: Request) -> Response {
     let Some(identity) = request.extensions().get::<Identity>().cloned() else {
         return Status::unauthorized().into_response();
     };
-    match dispatch(api, identity, &path, request).await {
-        Ok(response) => response,
-        Err(status) => status.into_response(),
-    }
+    let accept = header_text(&request, header::ACCEPT);
+    let encoding = Wanted::of(&accept, &Query::default(), false).map_or(Encoding::Json, |wanted| wanted.encoding);
+    let response = dispatch(api, identity, &path, &accept, request).await.unwrap_or_else(Status::into_response);
+    negotiate::encoded(encoding, response).await
 }
 
-async fn dispatch(api: Arc<Api>, identity: Identity, path: &str, request: Request) -> Result<Response, Status> {
+async fn dispatch(
+    api: Arc<Api>,
+    identity: Identity,
+    path: &str,
+    accept: &str,
+    request: Request,
+) -> Result<Response, Status> {
     let query = Query::parse(request.uri().query().unwrap_or_default())?;
-    let accept = header_text(&request, header::ACCEPT);
     if request.method() == Method::GET
-        && let Some(answer) = document(path, &accept, &request)
+        && let Some(answer) = document(path, accept, &request)
     {
         return answer;
     }
@@ -78,10 +83,12 @@ async fn dispatch(api: Arc<Api>, identity: Identity, path: &str, request: Reques
     if !resource.namespace.is_empty() && !kind.namespaced() {
         return Err(Status::no_such_path());
     }
-    let form = Form::of(&accept, &query)?;
     let verb = verb(request.method(), &resource, &query)?;
+    let wanted = Wanted::of(accept, &query, verb == "watch")?;
+    let form = wanted.form;
     let authorized = authz::of(verb, kind, resource.subresource, resource.namespace, resource.name);
     authz::check(&identity, authorized)?;
+    verbs::write_options::check(verb, &query)?;
     let user_agent = header_text(&request, header::USER_AGENT);
     let default_manager = user_agent.split('/').next().filter(|name| !name.is_empty()).unwrap_or("unknown");
     let timeout = query.timeout.map_or(api.config.request_timeout, |t| t.min(api.config.request_timeout));
@@ -90,7 +97,7 @@ async fn dispatch(api: Arc<Api>, identity: Identity, path: &str, request: Reques
         kind,
         namespace: resource.namespace.to_owned(),
         deadline: Instant::now() + timeout,
-        dry_run: query.dry_run,
+        dry_run: query.dry_run(),
         epoch: None,
         manager: query.field_manager.clone().unwrap_or_else(|| default_manager.chars().take(128).collect()),
         validation: query.field_validation,
@@ -104,9 +111,9 @@ async fn dispatch(api: Arc<Api>, identity: Identity, path: &str, request: Reques
         return sub::serve(&api, context, &method, &name, &subresource, &query, &body).await;
     }
     match verb {
-        "get" => verbs::get::serve(&api, &context, &name, &query, form).await,
-        "list" => verbs::list::serve(&api, &context, &query, form).await,
-        "watch" => verbs::watch::serve(api, context, &name, &query, form).await,
+        "get" => verbs::get::serve(&api, &context, &name, &query, wanted).await,
+        "list" => verbs::list::serve(&api, &context, &query, wanted).await,
+        "watch" => verbs::watch::serve(api, context, &name, &query, wanted).await,
         "create" => verbs::create::serve(&api, &context, &body(request).await?, form).await,
         "update" => verbs::update::serve(&api, &context, &name, &body(request).await?, form).await,
         "patch" => verbs::patch::serve(&api, &context, &name, "", &query, &body(request).await?, form).await,
@@ -158,10 +165,20 @@ async fn body(request: Request) -> Result<Incoming, Status> {
 
 /// A JSON answer, with warnings for the client.
 pub(crate) fn json(code: StatusCode, body: impl Into<Body>, warnings: &[String]) -> Response {
+    typed(code, "application/json", body, warnings)
+}
+
+/// An answer of a media type.
+pub(crate) fn typed(
+    code: StatusCode,
+    media_type: &'static str,
+    body: impl Into<Body>,
+    warnings: &[String],
+) -> Response {
     let mut response = Response::new(body.into());
     *response.status_mut() = code;
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     for warning in warnings {
         let text = format!("299 - \"{}\"", warning.replace('\\', "\\\\").replace('"', "\\\""));
         if let Ok(value) = HeaderValue::from_str(&text) {

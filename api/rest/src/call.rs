@@ -135,6 +135,7 @@ impl Api {
                     propagation: propagation.map(str::to_owned),
                     uid,
                     resource_version: at.map(|at| at.to_string()),
+                    dry_run: false,
                 };
                 delete::run(self, &context, name, &options).await?;
                 // The delete is applied here: whatever is seen from now on is without it.

@@ -16,12 +16,14 @@ pub struct Status {
     pub reason: &'static str,
     /// For people, and for clients that match on it.
     pub message: String,
-    details: Map<String, Value>,
+    details: Box<Map<String, Value>>,
+    /// Where a list whose token is too old goes on, if inconsistency is no matter.
+    next: Option<String>,
 }
 
 impl Status {
     pub(crate) fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into(), details: Map::new() }
+        Self { code, reason, message: message.into(), details: Box::default(), next: None }
     }
 
     fn of(mut self, kind: &Kind, name: &str) -> Self {
@@ -104,6 +106,19 @@ impl Status {
             .fold(status, |status, Cause { reason, field, message }| status.cause(reason.as_str(), message, field))
     }
 
+    /// 422 for options that make no sense: `ListOptions`, `PatchOptions` …
+    pub fn invalid_options(kind: &str, causes: &[Cause]) -> Self {
+        let shown: Vec<String> = causes.iter().map(ToString::to_string).collect();
+        let list = match &shown[..] {
+            [one] => one.clone(),
+            many => format!("[{}]", many.join(", ")),
+        };
+        let mut status = Self::new(422, "Invalid", format!("{kind}.meta.k8s.io \"\" is invalid: {list}"));
+        status.details.insert("group".to_owned(), "meta.k8s.io".into());
+        status.details.insert("kind".to_owned(), kind.into());
+        causes.iter().fold(status, |status, cause| status.cause(cause.reason.as_str(), &cause.message, &cause.field))
+    }
+
     /// 422 for a patch that does not fit.
     pub fn unprocessable(message: impl Into<String>) -> Self {
         Self::new(422, "Invalid", message)
@@ -141,7 +156,7 @@ impl Status {
         Self::new(
             406,
             "NotAcceptable",
-            "only the following media types are accepted: application/json, application/yaml",
+            "only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf",
         )
     }
 
@@ -150,15 +165,22 @@ impl Status {
         Self::new(410, "Expired", message)
     }
 
+    /// 410 for a list's token, with another that goes on at the newest revision.
+    pub fn token_expired(next: String) -> Self {
+        let message = "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.";
+        Self { next: Some(next), ..Self::expired(message) }
+    }
+
     /// 413.
     pub fn too_large(limit: usize) -> Self {
         Self::new(413, "RequestEntityTooLarge", format!("Request entity too large: limit is {limit}"))
     }
 
     /// 415.
-    pub fn unsupported_media_type(given: &str) -> Self {
+    pub fn unsupported_media_type(accepted: &[&str]) -> Self {
         let message = format!(
-            "the body of the request was in an unknown format - accepted media types include: application/json, application/yaml (got {given:?})"
+            "the body of the request was in an unknown format - accepted media types include: {}",
+            accepted.join(", ")
         );
         Self::new(415, "UnsupportedMediaType", message)
     }
@@ -240,8 +262,11 @@ impl Status {
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
             "message": self.message, "reason": self.reason,
         });
+        if let Some(next) = &self.next {
+            status["metadata"]["continue"] = next.clone().into();
+        }
         if !self.details.is_empty() {
-            status["details"] = Value::Object(self.details.clone());
+            status["details"] = Value::Object((*self.details).clone());
         }
         status["code"] = self.code.into();
         status

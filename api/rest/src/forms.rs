@@ -1,20 +1,35 @@
-//! What selectors read of an object, taken out of its bytes once and kept beside them.
+//! Other forms of an object, made once and kept beside its bytes: what selectors read of it, its protobuf, and all of that
+//! as another kind where one object has two faces.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use api_kinds::Kind;
 use api_kinds::selector::{FieldTerm, Selector};
+use api_schema::{Schema, protobuf};
+use bytes::Bytes;
 use raft_state::Entry;
 use serde::Deserialize;
-use serde_json::Value;
 
 use crate::Status;
+use crate::object::decode;
 
-/// The parts of an object that selectors look at.
+#[derive(Default)]
 struct Forms {
+    /// Of the kind that the object is stored as.
+    own: OnceLock<Face>,
+    /// Of the kind that is another face of it.
+    other: OnceLock<Box<Face>>,
+}
+
+/// What one kind makes of an object.
+struct Face {
     labels: Vec<(Box<str>, Box<str>)>,
     /// Values of the kind's selectable fields, in their order.
     fields: Vec<Box<str>>,
+    /// The object in JSON, where it is not what is stored.
+    json: Option<Bytes>,
+    /// Its message in protobuf, once somebody has asked for it.
+    protobuf: OnceLock<Bytes>,
 }
 
 #[derive(Deserialize)]
@@ -29,21 +44,56 @@ struct Metadata {
     labels: std::collections::BTreeMap<String, String>,
 }
 
-fn make(kind: &Kind, entry: &Entry) -> Forms {
+fn face<'e>(kind: &Kind, entry: &'e Entry) -> &'e Face {
+    let forms = entry.forms(|_| Forms::default());
+    match kind.stored_as {
+        None => forms.own.get_or_init(|| make(kind, entry)),
+        Some(_) => forms.other.get_or_init(|| Box::new(make(kind, entry))),
+    }
+}
+
+fn make(kind: &Kind, entry: &Entry) -> Face {
     let boxed = |text: String| text.into_boxed_str();
-    if kind.selectable.is_empty() {
+    if kind.selectable.is_empty() && kind.stored_as.is_none() {
         let head: Head = serde_json::from_slice(&entry.value).unwrap_or(Head { metadata: Metadata::default() });
         let labels = head.metadata.labels.into_iter().map(|(k, v)| (boxed(k), boxed(v))).collect();
-        return Forms { labels, fields: Vec::new() };
+        return Face { labels, fields: Vec::new(), json: None, protobuf: OnceLock::new() };
     }
-    let object: Value = serde_json::from_slice(&entry.value).unwrap_or_default();
+    let object = decode(kind, entry).unwrap_or_default();
     let labels = object["metadata"]["labels"]
         .as_object()
         .into_iter()
         .flatten()
         .map(|(k, v)| (boxed(k.clone()), boxed(v.as_str().unwrap_or_default().to_owned())))
         .collect();
-    Forms { labels, fields: kind.selectable.iter().map(|(_, read)| boxed(read(&object))).collect() }
+    let fields = kind.selectable.iter().map(|(_, read)| boxed(read(&object))).collect();
+    let json = kind.stored_as.map(|_| object.to_string().into());
+    Face { labels, fields, json, protobuf: OnceLock::new() }
+}
+
+/// An object's bytes in JSON: those that are stored, unless the kind is another face of it.
+pub(crate) fn json(kind: &Kind, entry: &Entry) -> Bytes {
+    if kind.stored_as.is_none() {
+        return entry.value.clone();
+    }
+    face(kind, entry).json.clone().unwrap_or_default()
+}
+
+/// An object's message in protobuf, without its envelope.
+pub(crate) fn message(kind: &'static Kind, entry: &Entry) -> Bytes {
+    let made = face(kind, entry).protobuf.get_or_init(|| {
+        let object = decode(kind, entry).unwrap_or_default();
+        Schema::of(kind).map(|schema| protobuf::message(schema, &object)).unwrap_or_default().into()
+    });
+    made.clone()
+}
+
+/// An object in protobuf, in its envelope.
+pub(crate) fn enveloped(kind: &'static Kind, entry: &Entry) -> Bytes {
+    let message = message(kind, entry);
+    let mut out = protobuf::envelope(&kind.api_version(), kind.kind, message.len());
+    out.extend_from_slice(&message);
+    out.into()
 }
 
 /// What a list or watch selects.
@@ -90,17 +140,17 @@ impl Filter {
             return true;
         }
         let (namespace, name) = address(kind, &entry.key);
-        let forms = entry.forms(|entry| make(kind, entry));
+        let face = face(kind, entry);
         let field = |term: &FieldTerm| match term.field.as_str() {
             "metadata.name" => name == term.value,
             "metadata.namespace" => namespace == term.value,
             field => {
                 let index = kind.selectable.iter().position(|(name, _)| *name == field);
-                index.is_some_and(|i| *forms.fields[i] == *term.value)
+                index.is_some_and(|i| *face.fields[i] == *term.value)
             }
         };
         self.fields.iter().all(|term| field(term) == term.equal)
-            && self.labels.matches(|key| forms.labels.iter().find(|(k, _)| **k == *key).map(|(_, v)| &**v))
+            && self.labels.matches(|key| face.labels.iter().find(|(k, _)| **k == *key).map(|(_, v)| &**v))
     }
 }
 

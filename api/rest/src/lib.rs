@@ -18,6 +18,7 @@ mod events;
 mod forms;
 mod health;
 mod identity;
+mod negotiate;
 mod object;
 mod openapi;
 mod query;

@@ -1,7 +1,5 @@
 //! Objects between JSON values and stored bytes.
 
-use std::sync::Arc;
-
 use api_kinds::Kind;
 use bytes::Bytes;
 use raft_state::{Entry, Keyring, Payload};
@@ -14,13 +12,24 @@ use crate::Status;
 pub(crate) struct Encoded {
     pub(crate) json: Bytes,
     pub(crate) splice_at: u32,
+    /// What clients get instead, of a kind that is stored as another.
+    served: Option<Box<Encoded>>,
 }
 
 /// The largest object that is stored, as etcd's clients know it.
 pub(crate) const OBJECT_BYTES_MAX: usize = 1_572_864;
 
-/// Serialises an object, `kind`, `apiVersion` and `metadata` first.
+/// Serialises an object as it is stored, and as it is served where that differs.
 pub(crate) fn encode(kind: &Kind, object: &Value) -> Result<Encoded, Status> {
+    let Some(conversion) = &kind.stored_as else { return written(kind, object) };
+    let mut stored = object.clone();
+    (conversion.to_storage)(&mut stored);
+    let stored = written(conversion.storage, &stored)?;
+    Ok(Encoded { served: Some(Box::new(written(kind, object)?)), ..stored })
+}
+
+/// `kind`, `apiVersion` and `metadata` come first.
+fn written(kind: &Kind, object: &Value) -> Result<Encoded, Status> {
     let mut out = Vec::with_capacity(1024);
     out.extend_from_slice(
         format!("{{\"kind\":\"{}\",\"apiVersion\":\"{}\",\"metadata\":", kind.kind, kind.api_version()).as_bytes(),
@@ -58,10 +67,15 @@ pub(crate) fn encode(kind: &Kind, object: &Value) -> Result<Encoded, Status> {
     if out.len() > OBJECT_BYTES_MAX {
         return Err(Status::too_large(OBJECT_BYTES_MAX));
     }
-    Ok(Encoded { json: out.into(), splice_at })
+    Ok(Encoded { json: out.into(), splice_at, served: None })
 }
 
 impl Encoded {
+    /// For the client, of a dry run: there is no revision.
+    pub(crate) fn unrevised(&self) -> Bytes {
+        self.served.as_ref().map_or(&self.json, |served| &served.json).clone()
+    }
+
     /// For a command.
     pub(crate) fn payload(&self, kind: &Kind, key: &[u8], keyring: &dyn Keyring) -> Payload {
         if kind.sealed {
@@ -73,6 +87,9 @@ impl Encoded {
 
     /// For the client, at its revision.
     pub(crate) fn at(&self, revision: u64) -> Bytes {
+        if let Some(served) = &self.served {
+            return served.at(revision);
+        }
         let at = self.splice_at as usize;
         let mut out = Vec::with_capacity(self.json.len() + 40);
         out.extend_from_slice(&self.json[..at]);
@@ -82,7 +99,11 @@ impl Encoded {
     }
 }
 
-/// A stored object as a value.
-pub(crate) fn decode(entry: &Arc<Entry>) -> Result<Value, Status> {
-    serde_json::from_slice(&entry.value).map_err(Status::internal)
+/// A stored object as a value, in the form of a kind.
+pub(crate) fn decode(kind: &Kind, entry: &Entry) -> Result<Value, Status> {
+    let mut object: Value = serde_json::from_slice(&entry.value).map_err(Status::internal)?;
+    if let Some(conversion) = &kind.stored_as {
+        (conversion.from_storage)(&mut object);
+    }
+    Ok(object)
 }

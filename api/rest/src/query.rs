@@ -18,12 +18,14 @@ pub(crate) struct Query {
     pub(crate) resource_version_match: Option<String>,
     pub(crate) watch: bool,
     pub(crate) allow_bookmarks: bool,
-    pub(crate) send_initial_events: bool,
+    pub(crate) send_initial_events: Option<bool>,
     pub(crate) timeout_s: Option<u64>,
     pub(crate) timeout: Option<Duration>,
-    pub(crate) dry_run: bool,
+    /// `All`, or what is refused.
+    pub(crate) dry_run_values: Vec<String>,
     pub(crate) field_manager: Option<String>,
     pub(crate) field_validation: FieldValidation,
+    pub(crate) field_validation_unknown: Option<String>,
     pub(crate) force: bool,
     pub(crate) include_object: Option<String>,
     pub(crate) propagation_policy: Option<String>,
@@ -43,6 +45,11 @@ impl Query {
         Ok(query)
     }
 
+    /// Whether nothing is to be written.
+    pub(crate) fn dry_run(&self) -> bool {
+        !self.dry_run_values.is_empty()
+    }
+
     fn set(&mut self, name: &str, value: String) -> Result<(), Status> {
         let flag = |value: &str| matches!(value, "true" | "1" | "t" | "T" | "TRUE" | "True" | "");
         let bad = |value: &str| Status::bad_request(format!("invalid value for {name}: {value:?}"));
@@ -55,31 +62,15 @@ impl Query {
             "resourceVersionMatch" => self.resource_version_match = Some(value).filter(|v| !v.is_empty()),
             "watch" => self.watch = flag(&value),
             "allowWatchBookmarks" => self.allow_bookmarks = flag(&value),
-            "sendInitialEvents" => self.send_initial_events = flag(&value),
+            "sendInitialEvents" => self.send_initial_events = Some(flag(&value)),
             "timeoutSeconds" => self.timeout_s = Some(value.parse().map_err(|_| bad(&value))?),
             "timeout" => self.timeout = duration(&value),
-            "dryRun" => match value.as_str() {
-                "All" => self.dry_run = true,
-                "" => {}
-                other => {
-                    return Err(Status::bad_request(format!(
-                        "Invalid value: [{other:?}]: dryRun: Unsupported value: {other:?}: supported values: \"All\""
-                    )));
-                }
-            },
+            "dryRun" if !value.is_empty() => self.dry_run_values.push(value),
             "fieldManager" => self.field_manager = Some(value).filter(|v| !v.is_empty()),
-            "fieldValidation" => {
-                self.field_validation = match value.as_str() {
-                    "Ignore" => FieldValidation::Ignore,
-                    "Warn" | "" => FieldValidation::Warn,
-                    "Strict" => FieldValidation::Strict,
-                    other => {
-                        return Err(Status::bad_request(format!(
-                            "fieldValidation: Unsupported value: {other:?}: supported values: \"Ignore\", \"Strict\", \"Warn\""
-                        )));
-                    }
-                }
-            }
+            "fieldValidation" => match FieldValidation::parse(&value) {
+                Some(known) => self.field_validation = known,
+                None => self.field_validation_unknown = Some(value),
+            },
             "force" => self.force = flag(&value),
             "includeObject" => self.include_object = Some(value),
             "propagationPolicy" => self.propagation_policy = Some(value).filter(|v| !v.is_empty()),
@@ -117,10 +108,10 @@ mod tests {
     fn queries_are_read() {
         let query = Query::parse("labelSelector=a%3Db%2Cc+in+%28d%29&limit=5&watch&timeout=1m30s&dryRun=All").unwrap();
         assert_eq!(query.label_selector.as_deref(), Some("a=b,c in (d)"));
-        assert_eq!((query.limit, query.watch, query.dry_run), (5, true, true));
+        assert_eq!((query.limit, query.watch, query.dry_run()), (5, true, true));
         assert_eq!(query.timeout, Some(Duration::from_secs(90)));
         assert!(Query::parse("limit=x").is_err());
-        assert!(Query::parse("fieldValidation=Maybe").is_err());
+        assert_eq!(Query::parse("fieldValidation=Maybe").unwrap().field_validation_unknown.as_deref(), Some("Maybe"));
         assert_eq!(duration("soon"), None);
     }
 }

@@ -5,7 +5,6 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use crate::Status;
-use crate::query::Query;
 
 /// The form that a client asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,36 +29,6 @@ pub(crate) enum Include {
 }
 
 impl Form {
-    /// Reads an Accept header: the first form in it that is spoken here.
-    pub(crate) fn of(accept: &str, query: &Query) -> Result<Self, Status> {
-        if accept.trim().is_empty() {
-            return Ok(Self::Plain);
-        }
-        for option in accept.split(',') {
-            let mut parts = option.split(';').map(str::trim);
-            let media = parts.next().unwrap_or_default();
-            if !matches!(media, "application/json" | "*/*" | "application/*" | "application/yaml") {
-                continue;
-            }
-            let parameters: Vec<&str> = parts.collect();
-            let value = |name: &str| parameters.iter().find_map(|p| p.strip_prefix(name));
-            match value("as=") {
-                None => return Ok(Self::Plain),
-                Some("Table") if value("v=").is_none_or(|v| v == "v1") => {
-                    let include = match query.include_object.as_deref() {
-                        Some("None") => Include::None,
-                        Some("Object") => Include::Object,
-                        _ => Include::Metadata,
-                    };
-                    return Ok(Self::Table { include });
-                }
-                Some("PartialObjectMetadata" | "PartialObjectMetadataList") => return Ok(Self::Metadata),
-                Some(_) => {}
-            }
-        }
-        Err(Status::not_acceptable())
-    }
-
     /// One object in this form.
     pub(crate) fn one(self, kind: &'static Kind, bytes: Bytes, now_us: i64) -> Result<Bytes, Status> {
         if self == Self::Plain {
@@ -110,27 +79,4 @@ pub(crate) fn partial(mut object: Value) -> Value {
     map.insert("apiVersion".to_owned(), "meta.k8s.io/v1".into());
     map.insert("metadata".to_owned(), object["metadata"].take());
     Value::Object(map)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_first_form_that_is_spoken_here_is_taken() {
-        let check = |accept: &str, expected: Option<Form>| {
-            assert_eq!(Form::of(accept, &Query::default()).ok(), expected, "{accept}");
-        };
-        let table = Form::Table { include: Include::Metadata };
-        check("", Some(Form::Plain));
-        check("application/json", Some(Form::Plain));
-        check(
-            "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json",
-            Some(table),
-        );
-        check("application/vnd.kubernetes.protobuf,application/json", Some(Form::Plain));
-        check("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1", Some(Form::Metadata));
-        check("application/vnd.kubernetes.protobuf", None);
-        check("*/*", Some(Form::Plain));
-    }
 }

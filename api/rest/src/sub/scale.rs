@@ -24,7 +24,7 @@ pub(super) async fn serve(
     if *method == Method::GET {
         let snapshot = get::fresh(api, context, query).await?;
         let entry = snapshot.get(context.key(name).as_bytes()).ok_or_else(|| Status::not_found(context.kind, name))?;
-        let object: Value = serde_json::from_slice(&entry.value).map_err(Status::internal)?;
+        let object = crate::object::decode(context.kind, entry)?;
         return Ok(json(StatusCode::OK, scale::of(&object).to_string(), &[]));
     }
     let is_patch = *method == Method::PATCH;

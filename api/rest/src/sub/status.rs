@@ -5,6 +5,7 @@ use http::{Method, StatusCode};
 
 use crate::api::{Incoming, json};
 use crate::context::Context;
+use crate::negotiate::{Encoding, Wanted};
 use crate::query::Query;
 use crate::table::Form;
 use crate::verbs::{decode, get, patch, update};
@@ -19,7 +20,9 @@ pub(super) async fn serve(
     body: &Incoming,
 ) -> Result<Response, Status> {
     match *method {
-        Method::GET => get::serve(api, context, name, query, Form::Plain).await,
+        Method::GET => {
+            get::serve(api, context, name, query, Wanted { form: Form::Plain, encoding: Encoding::Json }).await
+        }
         Method::PATCH => patch::serve(api, context, name, "status", query, body, Form::Plain).await,
         Method::PUT => {
             let parsed = decode::object(context.kind, body)?;

@@ -162,7 +162,7 @@ async fn once(
         if api.store.snapshot().get(context.key(name).as_bytes()).is_some() {
             return Err(Failure::Status(Status::already_exists(kind, name)));
         }
-        return Ok(Written { bytes: encoded.json.clone(), revision: 0, created: true, warnings });
+        return Ok(Written { bytes: encoded.unrevised(), revision: 0, created: true, warnings });
     }
     match put(api, context, name, Expect::Absent, &encoded).await {
         Ok(revision) => Ok(Written { bytes: encoded.at(revision), revision, created: true, warnings }),

@@ -18,7 +18,7 @@ pub(crate) fn body(incoming: &Incoming) -> Result<parse::Parsed, Status> {
             parse::yaml(&incoming.bytes).map_err(Status::bad_request)
         }
         PROTOBUF => from_protobuf(incoming, None),
-        other => Err(Status::unsupported_media_type(other)),
+        _ => Err(Status::unsupported_media_type(&["application/json", "application/yaml", PROTOBUF])),
     }
 }
 

@@ -1,6 +1,7 @@
 //! DELETE of one object: at once, or marked and left to finalizers, nodes and the garbage collector.
 
 use api_kinds::time::rfc3339;
+use api_kinds::{Cause, Reason};
 use axum::response::Response;
 use http::StatusCode;
 use raft_state::port::ReadLevel;
@@ -9,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::decode;
 use super::write::{Failure, metadata, propose, put};
+use super::write_options::unknown_dry_run;
 use crate::admission::{self, Operation};
 use crate::api::{Incoming, json as respond};
 use crate::context::Context;
@@ -26,6 +28,7 @@ pub(crate) struct Options {
     pub(crate) propagation: Option<String>,
     pub(crate) uid: Option<String>,
     pub(crate) resource_version: Option<String>,
+    pub(crate) dry_run: bool,
 }
 
 impl Options {
@@ -34,17 +37,26 @@ impl Options {
         let body = if incoming.bytes.is_empty() { Value::Null } else { decode::delete_options(incoming)? };
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let orphan = body["orphanDependents"].as_bool().map(|o| if o { "Orphan" } else { "Background" }.to_owned());
+        let dry_run: Vec<String> = body["dryRun"].as_array().into_iter().flatten().filter_map(text).collect();
         let options = Self {
             grace_period_s: body["gracePeriodSeconds"].as_i64().or(query.grace_period_s),
             propagation: text(&body["propagationPolicy"]).or(orphan).or_else(|| query.propagation_policy.clone()),
             uid: text(&body["preconditions"]["uid"]),
             resource_version: text(&body["preconditions"]["resourceVersion"]),
+            dry_run: !dry_run.is_empty(),
         };
+        if let Some(cause) = unknown_dry_run(&dry_run) {
+            return Err(Status::invalid_options("DeleteOptions", &[cause]));
+        }
         match options.propagation.as_deref() {
             None | Some("Foreground" | "Background" | "Orphan") => Ok(options),
-            Some(other) => Err(Status::unprocessable(format!(
-                "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Unsupported value: {other:?}: supported values: \"Background\", \"Foreground\", \"Orphan\""
-            ))),
+            Some(other) => {
+                let message = format!(
+                    "Unsupported value: {other:?}: supported values: \"Background\", \"Foreground\", \"Orphan\""
+                );
+                let field = "propagationPolicy".to_owned();
+                Err(Status::invalid_options("DeleteOptions", &[Cause { reason: Reason::NotSupported, field, message }]))
+            }
         }
     }
 }
@@ -84,13 +96,14 @@ pub(crate) async fn serve(
 
 /// Deletes an object.
 pub(crate) async fn run(api: &Api, context: &Context, name: &str, options: &Options) -> Result<Deleted, Status> {
+    let context = &Context { dry_run: context.dry_run || options.dry_run, ..context.clone() };
     let key = context.key(name);
     let mut snapshot = api.store.snapshot();
     let mut fresh = false;
     for attempt in 1.. {
         let tried = match snapshot.get(key.as_bytes()) {
             Some(entry) => {
-                let old = object::decode(entry)?;
+                let old = object::decode(context.kind, entry)?;
                 once(api, context, name, old, entry.mod_revision, options).await
             }
             None => Err(Failure::Refused(Refusal::NotFound)),

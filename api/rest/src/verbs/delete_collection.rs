@@ -9,6 +9,7 @@ use super::list;
 use crate::api::{Incoming, json as respond};
 use crate::context::Context;
 use crate::forms::{Filter, address};
+use crate::object;
 use crate::query::Query;
 use crate::{Api, Status};
 
@@ -47,7 +48,6 @@ pub(crate) async fn serve(
     let kind = context.kind;
     let head = json!({"kind": kind.list_kind(), "apiVersion": kind.api_version(), "metadata": {"resourceVersion": page.revision.to_string()}});
     let mut body = head;
-    body["items"] =
-        page.entries.iter().filter_map(|e| serde_json::from_slice::<serde_json::Value>(&e.value).ok()).collect();
+    body["items"] = page.entries.iter().filter_map(|entry| object::decode(kind, entry).ok()).collect();
     Ok(respond(StatusCode::OK, body.to_string(), &[]))
 }

@@ -5,8 +5,10 @@ use http::StatusCode;
 use raft_state::Snapshot;
 use raft_state::port::{ReadError, ReadLevel};
 
-use crate::api::json;
+use crate::api::{json, typed};
 use crate::context::Context;
+use crate::forms::{self, enveloped};
+use crate::negotiate::{Encoding, Wanted};
 use crate::query::Query;
 use crate::table::Form;
 use crate::{Api, Status};
@@ -16,11 +18,15 @@ pub(crate) async fn serve(
     context: &Context,
     name: &str,
     query: &Query,
-    form: Form,
+    wanted: Wanted,
 ) -> Result<Response, Status> {
     let snapshot = fresh(api, context, query).await?;
     let entry = snapshot.get(context.key(name).as_bytes()).ok_or_else(|| Status::not_found(context.kind, name))?;
-    Ok(json(StatusCode::OK, form.one(context.kind, entry.value.clone(), api.now_us())?, &[]))
+    if wanted == (Wanted { form: Form::Plain, encoding: Encoding::Protobuf }) {
+        let body = enveloped(context.kind, entry);
+        return Ok(typed(StatusCode::OK, Encoding::Protobuf.media_type(), body, &[]));
+    }
+    Ok(json(StatusCode::OK, wanted.form.one(context.kind, forms::json(context.kind, entry), api.now_us())?, &[]))
 }
 
 /// A snapshot as fresh as the query's `resourceVersion` asks: none for linearizable, 0 for whatever is here.

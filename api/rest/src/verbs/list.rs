@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use api_schema::protobuf;
 use axum::body::Body;
 use axum::response::Response;
 use base64::Engine;
@@ -13,16 +14,22 @@ use raft_state::port::{ReadError, ReadLevel};
 use raft_state::{Entry, Snapshot};
 use serde_json::{Value, json};
 
-use super::get::{fresh, revision};
-use crate::api::json as respond;
+use super::get::fresh;
+use super::list_options;
+use crate::api::{json as respond, typed};
 use crate::context::Context;
-use crate::forms::Filter;
+use crate::forms::{Filter, json as json_of, message};
+use crate::negotiate::{Encoding, Wanted};
+use crate::object::decode;
 use crate::query::Query;
 use crate::table::{Form, partial, row, table};
 use crate::{Api, Status};
 
 /// Bodies are sent in pieces of about this size.
 const CHUNK_BYTES: usize = 256 * 1024;
+
+/// The revision of a token that goes on with whatever is there.
+const NEWEST: u64 = 0;
 
 /// Where a list goes on: its revision, and the last key sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,18 +61,50 @@ pub(crate) struct Page {
     remaining: Option<usize>,
 }
 
-pub(crate) async fn serve(api: &Api, context: &Context, query: &Query, form: Form) -> Result<Response, Status> {
+pub(crate) async fn serve(api: &Api, context: &Context, query: &Query, wanted: Wanted) -> Result<Response, Status> {
     let filter = Filter::parse(context.kind, query.label_selector.as_deref(), query.field_selector.as_deref())?;
     let page = page(api, context, query, &filter).await?;
-    match form {
-        Form::Plain => Ok(plain(context, page)),
-        _ => shaped(api, context, page, form),
+    match (wanted.form, wanted.encoding) {
+        (Form::Plain, Encoding::Protobuf) => Ok(in_protobuf(context, page).await),
+        (Form::Plain, _) => Ok(plain(context, page)),
+        (form, _) => shaped(api, context, page, form),
     }
+}
+
+/// Objects are encoded a few at a time, so that a first list of many holds nobody up.
+const ENCODED_AT_ONCE: usize = 64;
+
+async fn in_protobuf(context: &Context, page: Page) -> Response {
+    let kind = context.kind;
+    let head = protobuf::list_head(&list_metadata(&page));
+    let mut messages = Vec::with_capacity(page.entries.len());
+    for some in page.entries.chunks(ENCODED_AT_ONCE) {
+        messages.extend(some.iter().map(|entry| message(kind, entry)));
+        tokio::task::yield_now().await;
+    }
+    let length: usize =
+        head.len() + messages.iter().map(|m| protobuf::list_item(m.len()).len() + m.len()).sum::<usize>();
+    let mut first = protobuf::envelope(&kind.api_version(), &kind.list_kind(), length);
+    first.extend_from_slice(&head);
+    let chunks = stream::unfold((messages.into_iter(), Some(first)), |(mut messages, head)| async move {
+        let mut chunk = BytesMut::from(&head.unwrap_or_default()[..]);
+        while chunk.len() < CHUNK_BYTES {
+            let Some(message) = messages.next() else { break };
+            chunk.put_slice(&protobuf::list_item(message.len()));
+            chunk.put_slice(&message);
+        }
+        let piece = (!chunk.is_empty()).then(|| Ok::<Bytes, std::convert::Infallible>(chunk.freeze()))?;
+        Some((piece, (messages, None)))
+    });
+    typed(StatusCode::OK, Encoding::Protobuf.media_type(), Body::from_stream(chunks), &[])
 }
 
 /// Reads a page.
 pub(crate) async fn page(api: &Api, context: &Context, query: &Query, filter: &Filter) -> Result<Page, Status> {
-    check_match(query)?;
+    list_options::check(query, false)?;
+    if query.continue_token.is_some() && query.resource_version.as_deref().is_some_and(|version| version != "0") {
+        return Err(Status::bad_request("specifying resource version is not allowed when using continue"));
+    }
     let resumed = query.continue_token.as_deref().map(Continue::decode).transpose()?;
     let snapshot = match &resumed {
         Some(token) => at(api, context, token).await?,
@@ -92,32 +131,13 @@ pub(crate) async fn page(api: &Api, context: &Context, query: &Query, filter: &F
     Ok(Page { entries, revision: snapshot.revision(), next, remaining })
 }
 
-fn check_match(query: &Query) -> Result<(), Status> {
-    let invalid = |why: &str| Status::bad_request(format!("resourceVersionMatch: Forbidden: {why}"));
-    match query.resource_version_match.as_deref() {
-        None => Ok(()),
-        Some(_) if query.continue_token.is_some() => {
-            Err(invalid("resourceVersionMatch is forbidden when continue is provided"))
-        }
-        Some(_) if query.resource_version.is_none() => {
-            Err(invalid("resourceVersionMatch is forbidden unless resourceVersion is provided"))
-        }
-        Some("Exact") if revision(query)? == Some(0) => {
-            Err(invalid("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\""))
-        }
-        Some("Exact" | "NotOlderThan") => Ok(()),
-        Some(other) => Err(Status::bad_request(format!(
-            "resourceVersionMatch: Unsupported value: {other:?}: supported values: \"Exact\", \"NotOlderThan\", \"\""
-        ))),
-    }
-}
-
 async fn at(api: &Api, context: &Context, token: &Continue) -> Result<Snapshot, Status> {
-    match api.store.read(ReadLevel::Exact(token.revision), context.deadline).await {
+    let level = if token.revision == NEWEST { ReadLevel::Linearizable } else { ReadLevel::Exact(token.revision) };
+    match api.store.read(level, context.deadline).await {
         Ok(snapshot) => Ok(snapshot),
-        Err(ReadError::Compacted { .. }) => Err(Status::expired(
-            "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.",
-        )),
+        Err(ReadError::Compacted { .. }) => {
+            Err(Status::token_expired(Continue { revision: NEWEST, after: token.after.clone() }.encode()))
+        }
         Err(error) => Err(Status::reading(&error, Some(token.revision))),
     }
 }
@@ -141,44 +161,44 @@ fn plain(context: &Context, page: Page) -> Response {
         kind.api_version(),
         list_metadata(&page)
     );
-    let total: usize = head.len() + 3 + page.entries.iter().map(|entry| entry.value.len() + 1).sum::<usize>();
+    let objects: Vec<Bytes> = page.entries.iter().map(|entry| json_of(kind, entry)).collect();
+    let total: usize = head.len() + 3 + objects.iter().map(|object| object.len() + 1).sum::<usize>();
     if total <= CHUNK_BYTES {
         let mut body = BytesMut::with_capacity(total);
         body.put_slice(head.as_bytes());
-        join(&mut body, &page.entries, true);
+        join(&mut body, &objects, true);
         body.put_slice(b"]}\n");
         return respond(StatusCode::OK, body.freeze(), &[]);
     }
     // Pieces are made as the client takes them: a long list is never in memory twice.
-    let chunks =
-        stream::unfold((page.entries.into_iter(), Some(head), true), |(mut entries, head, first)| async move {
-            let mut chunk = BytesMut::with_capacity(CHUNK_BYTES + 4096);
-            if let Some(head) = head {
-                chunk.put_slice(head.as_bytes());
-            } else if entries.len() == 0 {
-                return None;
-            }
-            let mut first = first;
-            while chunk.len() < CHUNK_BYTES {
-                let Some(entry) = entries.next() else { break };
-                join(&mut chunk, std::slice::from_ref(&entry), first);
-                first = false;
-            }
-            if entries.len() == 0 {
-                chunk.put_slice(b"]}\n");
-            }
-            Some((Ok::<Bytes, std::convert::Infallible>(chunk.freeze()), (entries, None, first)))
-        });
+    let chunks = stream::unfold((objects.into_iter(), Some(head), true), |(mut objects, head, first)| async move {
+        let mut chunk = BytesMut::with_capacity(CHUNK_BYTES + 4096);
+        if let Some(head) = head {
+            chunk.put_slice(head.as_bytes());
+        } else if objects.len() == 0 {
+            return None;
+        }
+        let mut first = first;
+        while chunk.len() < CHUNK_BYTES {
+            let Some(object) = objects.next() else { break };
+            join(&mut chunk, std::slice::from_ref(&object), first);
+            first = false;
+        }
+        if objects.len() == 0 {
+            chunk.put_slice(b"]}\n");
+        }
+        Some((Ok::<Bytes, std::convert::Infallible>(chunk.freeze()), (objects, None, first)))
+    });
     respond(StatusCode::OK, Body::from_stream(chunks), &[])
 }
 
-fn join(into: &mut BytesMut, entries: &[Arc<Entry>], mut first: bool) {
-    for entry in entries {
+fn join(into: &mut BytesMut, objects: &[Bytes], mut first: bool) {
+    for object in objects {
         if !first {
             into.put_u8(b',');
         }
         first = false;
-        into.put_slice(&entry.value);
+        into.put_slice(object);
     }
 }
 
@@ -187,7 +207,7 @@ fn shaped(api: &Api, context: &Context, page: Page, form: Form) -> Result<Respon
     let metadata = list_metadata(&page);
     let mut items = Vec::with_capacity(page.entries.len());
     for entry in &page.entries {
-        let object: Value = serde_json::from_slice(&entry.value).map_err(Status::internal)?;
+        let object = decode(context.kind, entry)?;
         items.push(match form {
             Form::Table { include } => row(context.kind, object, include, now_us),
             _ => partial(object),

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use api_kinds::{Cause, Reason};
 use api_schema::apply::{ApplyError, Writer, apply, resets, typed};
 use api_schema::go::text_of;
 use api_schema::patch::{PatchError, json as json_patch, merge, strategic};
@@ -18,6 +19,14 @@ use crate::context::Context;
 use crate::query::Query;
 use crate::table::Form;
 use crate::{Api, Status};
+
+/// What patches may be written in.
+const PATCHES: [&str; 4] = [
+    "application/json-patch+json",
+    "application/merge-patch+json",
+    "application/strategic-merge-patch+json",
+    "application/apply-patch+yaml",
+];
 
 /// A patch, by its media type.
 #[derive(Clone, Debug)]
@@ -38,9 +47,7 @@ pub(crate) async fn serve(
 ) -> Result<Response, Status> {
     let is_apply = incoming.content_type.starts_with("application/apply-patch");
     if query.force && !is_apply {
-        return Err(Status::unprocessable(
-            "PatchOptions.meta.k8s.io \"\" is invalid: force: Forbidden: may not be specified for non-apply patch",
-        ));
+        return Err(invalid_option(Reason::Forbidden, "force", "Forbidden: may not be specified for non-apply patch"));
     }
     let written = if is_apply {
         apply_patch(api, context, name, subresource, query, incoming).await?
@@ -51,12 +58,16 @@ pub(crate) async fn serve(
             "application/json-patch+json" => Patch::Json(parsed.value),
             "application/merge-patch+json" => Patch::Merge(parsed.value),
             "application/strategic-merge-patch+json" => Patch::Strategic(parsed.value),
-            other => return Err(Status::unsupported_media_type(other)),
+            _ => return Err(Status::unsupported_media_type(&PATCHES)),
         };
         run(api, context, name, subresource, &patch).await?
     };
     let code = if written.created { StatusCode::CREATED } else { StatusCode::OK };
     Ok(json(code, form.one(context.kind, written.bytes, api.now_us())?, &written.warnings))
+}
+
+fn invalid_option(reason: Reason, field: &str, message: &str) -> Status {
+    Status::invalid_options("PatchOptions", &[Cause { reason, field: field.to_owned(), message: message.to_owned() }])
 }
 
 /// Applies a patch to an object or one of its subresources.
@@ -133,9 +144,8 @@ async fn apply_patch(
     incoming: &Incoming,
 ) -> Result<Written, Status> {
     if query.field_manager.is_none() {
-        return Err(Status::unprocessable(
-            "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch",
-        ));
+        let why = "Required value: is required for apply patch";
+        return Err(invalid_option(Reason::Required, "fieldManager", why));
     }
     let schema = decode::schema(context.kind)?;
     let parsed = decode::body(incoming)?;

@@ -8,13 +8,14 @@ use axum::response::Response;
 use http::StatusCode;
 use raft_state::port::ReadLevel;
 use raft_state::{Action, Entry, Expect, Refusal};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::decode;
 use super::write::{Failure, Written, metadata, propose, put};
 use crate::admission::{self, Operation};
 use crate::api::{Incoming, json};
 use crate::context::Context;
+use crate::forms;
 use crate::object::{self, encode};
 use crate::table::Form;
 use crate::{Api, Status, allocate};
@@ -125,7 +126,7 @@ async fn once(
     change: &Change<'_>,
 ) -> Result<Written, Failure> {
     let kind = context.kind;
-    let old = object::decode(entry).map_err(Failure::Status)?;
+    let old = object::decode(kind, entry).map_err(Failure::Status)?;
     let mut new = (change.make)(&old).map_err(Failure::Status)?;
     check_preconditions(context, name, &old, &new).map_err(Failure::Status)?;
     carry_metadata(&old, &mut new);
@@ -172,10 +173,11 @@ async fn once(
         track_update(decode::schema(kind).map_err(Failure::Status)?, Some(&old), &mut new, &writer);
     }
     let encoded = encode(kind, &new).map_err(Failure::Status)?;
-    let unchanged = entry.same_as(&encoded.json);
+    // The order of fields is no change; most writes that change nothing are the same bytes.
+    let unchanged = entry.same_as(&encoded.json) || same_but_version(&new, &old);
     if unchanged || context.dry_run {
         claims.release(api, context).await;
-        let bytes = if unchanged { entry.value.clone() } else { encoded.at(entry.mod_revision) };
+        let bytes = if unchanged { forms::json(kind, entry) } else { encoded.at(entry.mod_revision) };
         return Ok(Written { bytes, revision: entry.mod_revision, created: false, warnings });
     }
     let expect = Expect::At(entry.mod_revision);
@@ -196,6 +198,18 @@ async fn once(
             Err(failure)
         }
     }
+}
+
+/// Whether two objects differ in nothing but their versions. What the kind says anyway need not be there.
+fn same_but_version(new: &Value, old: &Value) -> bool {
+    let same = |new: &Value, old: &Value, but: &[&str]| {
+        let (Value::Object(new), Value::Object(old)) = (new, old) else { return false };
+        let counted = |fields: &Map<String, Value>| fields.keys().filter(|name| !but.contains(&name.as_str())).count();
+        let mut fields = new.iter().filter(|(name, _)| !but.contains(&name.as_str()));
+        counted(new) == counted(old) && fields.all(|(name, value)| old.get(name) == Some(value))
+    };
+    same(new, old, &["kind", "apiVersion", "metadata"])
+        && same(&new["metadata"], &old["metadata"], &["resourceVersion"])
 }
 
 /// An object that was to be deleted and has no finalizer left is gone with this write.

@@ -5,20 +5,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api_kinds::Kind;
+use api_schema::protobuf;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::{FutureExt, stream};
 use http::StatusCode;
-use raft_state::port::{Cursor, ReadLevel};
+use raft_state::port::Cursor;
 use raft_state::{Entry, Event};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::get::{fresh, revision};
-use crate::api::json as respond;
+use super::list_options;
+use crate::api::typed;
 use crate::context::Context;
-use crate::forms::Filter;
+use crate::forms::{Filter, enveloped, json as json_of};
+use crate::negotiate::{Encoding, Wanted};
+use crate::object::decode;
 use crate::query::Query;
 use crate::table::{Form, partial, row, table};
 use crate::{Api, Status};
@@ -34,7 +38,7 @@ struct Watcher {
     kind: &'static Kind,
     cursor: Box<dyn Cursor>,
     filter: Filter,
-    form: Form,
+    wanted: Wanted,
     /// Events that are written already.
     ready: VecDeque<Bytes>,
     bookmarks: bool,
@@ -52,45 +56,17 @@ pub(crate) async fn serve(
     context: Context,
     name: &str,
     query: &Query,
-    form: Form,
+    wanted: Wanted,
 ) -> Result<Response, Status> {
     let mut filter = Filter::parse(context.kind, query.label_selector.as_deref(), query.field_selector.as_deref())?;
     if !name.is_empty() {
         filter = filter.named(name);
     }
-    if query.send_initial_events && query.resource_version_match.as_deref() != Some("NotOlderThan") {
-        return Err(Status::unprocessable(
-            "ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
-        ));
-    }
-    if query.send_initial_events && !query.allow_bookmarks {
-        return Err(Status::unprocessable(
-            "ListOptions.meta.k8s.io \"\" is invalid: allowWatchBookmarks: Forbidden: sendInitialEvents requires allowWatchBookmarks",
-        ));
-    }
-    // Without a revision, or at 0, a watch begins with what is there.
-    let from = revision(query)?.filter(|revision| *revision > 0);
-    let begins_with_state = query.send_initial_events || from.is_none();
-    let mut initial: Vec<Arc<Entry>> = Vec::new();
-    let start = if begins_with_state {
-        let snapshot = match (from, revision(query)?) {
-            (None, Some(0)) => api.store.snapshot(),
-            (None, _) if query.send_initial_events => api
-                .store
-                .read(ReadLevel::Linearizable, context.deadline)
-                .await
-                .map_err(|error| Status::reading(&error, None))?,
-            _ => fresh(&api, &context, query).await?,
-        };
-        let prefix = context.prefix();
-        initial.extend(snapshot.range(prefix.as_bytes(), None).filter(|e| filter.selects(context.kind, e)).cloned());
-        snapshot.revision()
-    } else {
-        from.unwrap_or_default()
-    };
+    list_options::check(query, true)?;
+    let (start, initial) = beginning(&api, &context, query, &filter).await?;
     let cursor = match api.store.watch(context.prefix().as_bytes(), start) {
         Ok(cursor) => cursor,
-        Err(error) => return Ok(refused(&Status::watching(&error))),
+        Err(error) => return Ok(refused(wanted.encoding, &Status::watching(&error))),
     };
     let now = Instant::now();
     let spread = Duration::from_millis(u64::try_from((api.config.random)() % 1_800_000).unwrap_or(0));
@@ -99,7 +75,7 @@ pub(crate) async fn serve(
         kind: context.kind,
         cursor,
         filter,
-        form,
+        wanted,
         ready: VecDeque::new(),
         bookmarks: query.allow_bookmarks,
         next_bookmark: now + BOOKMARK_EVERY,
@@ -110,9 +86,9 @@ pub(crate) async fn serve(
         done: false,
     };
     for entry in &initial {
-        watcher.write("ADDED", &entry.value);
+        watcher.write("ADDED", entry);
     }
-    if query.send_initial_events {
+    if query.send_initial_events == Some(true) && query.allow_bookmarks {
         watcher.bookmark(true);
     }
     drop(initial);
@@ -120,13 +96,61 @@ pub(crate) async fn serve(
         let piece = watcher.next().await?;
         Some((Ok::<Bytes, std::convert::Infallible>(piece), watcher))
     });
-    Ok(respond(StatusCode::OK, Body::from_stream(events), &[]))
+    Ok(typed(StatusCode::OK, media_type(wanted.encoding), Body::from_stream(events), &[]))
+}
+
+/// The revision that a watch starts behind, and the objects that it begins with: without a revision, or at 0, what is there,
+/// unless the client wants the opposite.
+async fn beginning(
+    api: &Api,
+    context: &Context,
+    query: &Query,
+    filter: &Filter,
+) -> Result<(u64, Vec<Arc<Entry>>), Status> {
+    let from = revision(query)?.filter(|revision| *revision > 0);
+    let with_state = query.send_initial_events.unwrap_or(from.is_none());
+    match from {
+        Some(from) if !with_state => return Ok((from, Vec::new())),
+        _ => {}
+    }
+    let snapshot = fresh(api, context, query).await?;
+    let mut initial: Vec<Arc<Entry>> = Vec::new();
+    if with_state {
+        let prefix = context.prefix();
+        initial.extend(snapshot.range(prefix.as_bytes(), None).filter(|e| filter.selects(context.kind, e)).cloned());
+    }
+    Ok((snapshot.revision(), initial))
 }
 
 /// A watch that cannot begin says so in its stream, as Kubernetes' watch cache does.
-fn refused(status: &Status) -> Response {
-    let event = format!("{}\n", json!({"type": "ERROR", "object": status.to_json()}));
-    respond(StatusCode::OK, event, &[])
+fn refused(encoding: Encoding, status: &Status) -> Response {
+    typed(StatusCode::OK, media_type(encoding), framed(encoding, "ERROR", &status.to_json()), &[])
+}
+
+fn media_type(encoding: Encoding) -> &'static str {
+    match encoding {
+        Encoding::Protobuf => "application/vnd.kubernetes.protobuf;stream=watch",
+        _ => "application/json",
+    }
+}
+
+/// An event about an object that is not stored.
+fn framed(encoding: Encoding, event: &str, object: &Value) -> Bytes {
+    if encoding == Encoding::Protobuf {
+        return protobuf::watch_frame(event, &protobuf::encode(object).unwrap_or_default()).into();
+    }
+    line(event, object.to_string().as_bytes())
+}
+
+/// An event as a line of JSON.
+fn line(event: &str, object: &[u8]) -> Bytes {
+    let mut line = BytesMut::with_capacity(object.len() + 40);
+    line.put_slice(b"{\"type\":\"");
+    line.put_slice(event.as_bytes());
+    line.put_slice(b"\",\"object\":");
+    line.put_slice(object);
+    line.put_slice(b"}\n");
+    line.freeze()
 }
 
 impl Watcher {
@@ -175,8 +199,8 @@ impl Watcher {
             Err(error) => {
                 // A member that stops ends its watches quietly: clients resume on another.
                 if let raft_state::port::WatchError::Compacted { .. } = &error {
-                    let event = json!({"type": "ERROR", "object": Status::watching(&error).to_json()});
-                    self.ready.push_back(format!("{event}\n").into());
+                    let status = Status::watching(&error).to_json();
+                    self.ready.push_back(framed(self.wanted.encoding, "ERROR", &status));
                 }
                 self.done = true;
             }
@@ -206,37 +230,30 @@ impl Watcher {
         let before = event.previous.as_ref().is_some_and(selects);
         let after = !event.deleted && selects(&event.entry);
         match (before, after) {
-            (false, true) => self.write("ADDED", &event.entry.value),
-            (true, true) => self.write("MODIFIED", &event.entry.value),
-            (true, false) if event.deleted => self.write("DELETED", &event.entry.value),
+            (false, true) => self.write("ADDED", &event.entry),
+            (true, true) => self.write("MODIFIED", &event.entry),
+            (true, false) if event.deleted => self.write("DELETED", &event.entry),
             (true, false) => {
                 // The old object leaves, at the revision at which it left.
                 let left = event.previous.as_ref().map(|previous| previous.deleted_at(event.entry.place()));
                 if let Some(left) = left {
-                    self.write("DELETED", &left.value);
+                    self.write("DELETED", &left);
                 }
             }
             (false, false) => {}
         }
     }
 
-    fn write(&mut self, kind: &str, object: &Bytes) {
-        let shaped;
-        let object = match self.form {
-            Form::Plain => object,
-            form => {
-                let value: Value = serde_json::from_slice(object).unwrap_or_default();
-                shaped = Bytes::from(self.shape(value, form).to_string());
-                &shaped
+    fn write(&mut self, event: &str, entry: &Entry) {
+        let piece = match (self.wanted.form, self.wanted.encoding) {
+            (Form::Plain, Encoding::Protobuf) => protobuf::watch_frame(event, &enveloped(self.kind, entry)).into(),
+            (Form::Plain, _) => line(event, &json_of(self.kind, entry)),
+            (form, encoding) => {
+                let value = decode(self.kind, entry).unwrap_or_default();
+                framed(encoding, event, &self.shape(value, form))
             }
         };
-        let mut line = BytesMut::with_capacity(object.len() + 40);
-        line.put_slice(b"{\"type\":\"");
-        line.put_slice(kind.as_bytes());
-        line.put_slice(b"\",\"object\":");
-        line.put_slice(object);
-        line.put_slice(b"}\n");
-        self.ready.push_back(line.freeze());
+        self.ready.push_back(piece);
     }
 
     fn shape(&mut self, object: Value, form: Form) -> Value {
@@ -256,13 +273,13 @@ impl Watcher {
         if initial_events_end {
             metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});
         }
-        let object = match self.form {
+        let object = match self.wanted.form {
             Form::Table { .. } => table(self.kind, Vec::new(), metadata, false),
             Form::Metadata => {
                 json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata})
             }
             Form::Plain => json!({"kind": self.kind.kind, "apiVersion": self.kind.api_version(), "metadata": metadata}),
         };
-        self.ready.push_back(format!("{}\n", json!({"type": "BOOKMARK", "object": object})).into());
+        self.ready.push_back(framed(self.wanted.encoding, "BOOKMARK", &object));
     }
 }

@@ -13,7 +13,7 @@ mod write;
 
 pub use envelope::{MAGIC, envelope, is_enveloped};
 pub use read::{ReadError, read};
-pub use write::{list_item, message, partial_message};
+pub use write::{encode, list_head, list_item, message, partial_message, watch_frame};
 
 #[cfg(doc)]
 use crate::Definitions;

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::envelope::envelope;
 use super::scalar;
 use super::table::Messages;
 use super::wire::{put_bytes, put_varint, varint_len};
@@ -15,6 +16,54 @@ pub fn message(schema: Schema<'static>, object: &Value) -> Vec<u8> {
     if let Value::Object(map) = object {
         write(Messages::builtin(), schema.index(), map, &mut out);
     }
+    out
+}
+
+/// An object in its envelope, by what it says of its type; `None` for types that protobuf does not know.
+pub fn encode(object: &Value) -> Option<Vec<u8>> {
+    let (api_version, kind) = (object["apiVersion"].as_str()?, object["kind"].as_str()?);
+    let body = match (api_version, kind) {
+        ("meta.k8s.io/v1", "PartialObjectMetadata") => partial_message(object),
+        ("meta.k8s.io/v1", "PartialObjectMetadataList") => {
+            let mut out = list_head(&object["metadata"]);
+            for item in object["items"].as_array().into_iter().flatten() {
+                put_bytes(&mut out, 2, &partial_message(item));
+            }
+            out
+        }
+        _ => {
+            let messages = Messages::builtin();
+            let index = messages.of_kind(api_version, kind)?;
+            let mut out = Vec::with_capacity(512);
+            write(messages, index, object.as_object()?, &mut out);
+            out
+        }
+    };
+    let mut bytes = envelope(api_version, kind, body.len());
+    bytes.extend_from_slice(&body);
+    Some(bytes)
+}
+
+/// What the message of a list begins with: its metadata. Its items follow, each behind a [`list_item`].
+pub fn list_head(metadata: &Value) -> Vec<u8> {
+    let mut out = Vec::new();
+    if let Some(schema) = Schema::named("io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta") {
+        put_bytes(&mut out, 1, &message(schema, metadata));
+    }
+    out
+}
+
+/// A watch's event in its frame: the length in four bytes, big endian, and a `metav1.WatchEvent` around an object in its
+/// envelope.
+pub fn watch_frame(event: &str, object: &[u8]) -> Vec<u8> {
+    let mut raw = Vec::with_capacity(object.len() + 8);
+    put_bytes(&mut raw, 1, object);
+    let mut out = vec![0; 4];
+    out.reserve(raw.len() + event.len() + 16);
+    put_bytes(&mut out, 1, event.as_bytes());
+    put_bytes(&mut out, 2, &raw);
+    let length = u32::try_from(out.len() - 4).unwrap_or(u32::MAX);
+    out[..4].copy_from_slice(&length.to_be_bytes());
     out
 }
 
