@@ -45,8 +45,14 @@ pub struct Options {
 /// Serves terms until `stop` turns true. Between them it stands by: what a term works on is at hand when it begins.
 pub async fn run(options: Options, mut stop: watch::Receiver<bool>) {
     loop {
-        let mut standby = Standby::new(&options);
         let mut standing = options.store.standing();
+        // A member that has just started reads its log again first: nothing of that is worth following.
+        tokio::select! {
+            biased;
+            caught_up = standing.wait_for(|standing| standing.leads || standing.ready) => if caught_up.is_err() { return },
+            () = told(&mut stop) => return,
+        }
+        let mut standby = Standby::new(&options);
         tokio::select! {
             biased;
             led = standing.wait_for(|standing| standing.leads) => if led.is_err() { return },

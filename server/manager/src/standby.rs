@@ -36,36 +36,40 @@ impl Standby {
     /// Follows the events for ever. May be dropped at any time: the two stay as they are, and in step with the cursor.
     pub(super) async fn keep_up(&mut self, options: &Options) {
         loop {
-            if !self.step().await {
-                // Compacted, or a snapshot was installed: what is behind cannot be caught up with.
-                *self = Self::new(options);
+            match self.step().await {
+                // More is waiting: after a restart it may be much.
+                Some(BATCH..) => {}
+                Some(_) => options.runtime.sleep(PAUSE).await,
+                None => {
+                    // Compacted, or a snapshot was installed: what is behind cannot be caught up with.
+                    options.runtime.sleep(PAUSE).await;
+                    *self = Self::new(options);
+                }
             }
-            options.runtime.sleep(PAUSE).await;
         }
     }
 
     /// Follows the events until they reach a revision. False when they cannot be had.
     pub(super) async fn reach(&mut self, revision: Revision) -> bool {
         while self.view.revision() < revision {
-            if !self.step().await {
+            if self.step().await.is_none() {
                 return false;
             }
         }
         true
     }
 
-    /// Takes the next events in.
-    async fn step(&mut self) -> bool {
-        let Some(cursor) = &mut self.cursor else { return false };
-        let Ok(batch) = cursor.next(BATCH).await else {
+    /// Takes the next events in; how many they were.
+    async fn step(&mut self) -> Option<usize> {
+        let Ok(batch) = self.cursor.as_mut()?.next(BATCH).await else {
             self.cursor = None;
-            return false;
+            return None;
         };
         for event in &batch.events {
             self.view.apply(event);
             self.scheduler.on_event(event);
         }
         self.view.advance(batch.progress);
-        true
+        Some(batch.events.len())
     }
 }

@@ -28,6 +28,10 @@ enum Command {
     Dev(crate::dev::Args),
     /// Run a front door: one address for the API of all masters.
     FrontDoor(crate::frontdoor::Args),
+    /// Ask a master, or the front door, whether it can serve: exit code 0 when it can.
+    Health(crate::health::Args),
+    /// Issue certificates for a cluster whose masters do not share a folder.
+    Certs(crate::certs::Args),
     /// Run a whole cluster as processes on this machine (what ./x up does).
     Local(crate::local::Args),
 }
@@ -43,6 +47,8 @@ pub fn run() -> Result<()> {
             Command::Agent(args) => crate::agent::run(args).await,
             Command::Dev(args) => crate::dev::run(args).await,
             Command::FrontDoor(args) => crate::frontdoor::run_command(args).await,
+            Command::Health(args) => crate::health::run(args).await,
+            Command::Certs(args) => crate::certs::run(args),
             Command::Local(args) => crate::local::run(args).await,
         }
     });

@@ -1,14 +1,41 @@
 //! Asking a master whether it can serve: `/readyz` without a client certificate.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::{Context, Result, bail};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+
+/// `trireme health`
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Address of the API.
+    #[arg(long, default_value = "127.0.0.1:6443")]
+    api: SocketAddr,
+    /// The cluster's CA certificate.
+    #[arg(long)]
+    ca: PathBuf,
+    /// How long to wait for an answer, milliseconds.
+    #[arg(long, default_value_t = 2000)]
+    timeout_ms: u64,
+}
+
+/// Asks once.
+pub async fn run(args: Args) -> Result<()> {
+    let ca_pem = std::fs::read_to_string(&args.ca).with_context(|| format!("reading {}", args.ca.display()))?;
+    let tls = crate::tls::anonymous_client(&ca_pem)?;
+    if !ready(args.api, &tls, Duration::from_millis(args.timeout_ms)).await {
+        bail!("{} is not ready", args.api);
+    }
+    say!("ready");
+    Ok(())
+}
 
 /// Whether the API at `address` answers `/readyz` with 200 within `limit`.
 pub async fn ready(address: SocketAddr, tls: &Arc<ClientConfig>, limit: Duration) -> bool {

@@ -10,6 +10,7 @@ macro_rules! say {
 
 mod agent;
 mod apiclient;
+mod certs;
 mod cli;
 mod clock;
 mod dev;

@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Lays out what the image holds: the binary, the libraries it is linked with, and the folders that volumes are mounted on
+# (a new volume takes its owner from there).
+set -euo pipefail
+binary=$1 context=$2
+rm -rf "$context"
+mkdir -p "$context/root"/{tls,data,admin,volumes/{authority,admin,m1,m2,m3,m4,m5,w1,w2,front}}
+strip -o "$context/root/trireme" "$binary"
+ldd "$binary" | grep -oE '/[^ ]+\.so[^ ]*' | sort -u | while read -r library; do
+  install -D -m 755 "$(readlink -f "$library")" "$context/root$library"
+done
