@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use raft_state::{Event, Revision};
+use raft_state::{Event, Revision, Snapshot};
 
 use crate::controller::{Change, Controller, Key};
 use crate::controllers::ALL;
@@ -115,9 +115,9 @@ impl Runner {
         }
     }
 
-    /// Everything up to a revision has been taken in.
-    pub fn advance(&mut self, revision: Revision) {
-        self.view.advance(revision);
+    /// Everything up to a revision has been taken in; the snapshot holds it.
+    pub fn advance(&mut self, revision: Revision, snapshot: Snapshot) {
+        self.view.advance(revision, snapshot);
     }
 
     fn wake_for(&mut self, change: &Change) {

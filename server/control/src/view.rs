@@ -2,14 +2,15 @@
 //! stream. Work is proportional to what changed; no look-up scans all objects.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use api_kinds::{Kind, core, networking, pod, registry};
+use api_kinds::{Kind, Scope, core, networking, pod, registry};
+use memchr::memmem;
 use raft_state::{Event, Revision, Snapshot};
 use serde_json::Value;
 
 use crate::controller::{Change, Key};
-use crate::objects::{Deployment, Meta, Pod, ReplicaSet};
+use crate::objects::{Deployment, Meta, Owner, Pod, ReplicaSet};
 
 /// An object of any kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,10 +26,22 @@ impl KindId {
 /// Kind and key of an object.
 pub type Ref = (KindId, Key);
 
+/// What became of an owner.
+pub enum Found {
+    /// It is there.
+    Alive(Ref, Arc<Meta>),
+    /// It is not, or another object has its name.
+    Gone,
+    /// Nobody here knows objects of that kind.
+    Unknowable,
+}
+
 /// The view.
 #[derive(Default)]
 pub struct View {
     revision: Revision,
+    /// The state at that revision or a little later: for what is read too seldom to be kept.
+    snapshot: Snapshot,
     /// The cluster's authority, PEM: what `kube-root-ca.crt` holds.
     pub ca_pem: String,
     /// Pods.
@@ -39,11 +52,10 @@ pub struct View {
     pub deployments: BTreeMap<Key, Arc<Deployment>>,
     /// Whole objects of kinds of which there are few: namespaces, nodes, services, slices, leases …
     pub whole: BTreeMap<Ref, Arc<Value>>,
-    /// Metadata of everything.
+    /// Metadata of everything that a controller may have to do with. Of ConfigMaps, Secrets and the like, of which there may
+    /// be very many, these are the ones with owners or finalizers, and those that are being deleted.
     pub metas: BTreeMap<Ref, Arc<Meta>>,
-    by_uid: BTreeMap<String, Ref>,
     dependents: BTreeMap<String, BTreeSet<Ref>>,
-    by_namespace: BTreeMap<String, BTreeSet<Ref>>,
     pods_by_node: BTreeMap<String, BTreeSet<Key>>,
     /// Pods that no controller manages, by namespace.
     loose_pods: BTreeMap<String, BTreeSet<Key>>,
@@ -70,6 +82,14 @@ fn read_whole(kind: &'static Kind) -> bool {
     kept_whole(kind) || read.iter().any(|k| std::ptr::eq(*k, kind))
 }
 
+/// Whether the metadata of an object of a kind that is not read whole is kept. A word that stands elsewhere in the object
+/// costs a look, no more.
+fn is_notable(bytes: &[u8]) -> bool {
+    static WORDS: LazyLock<[memmem::Finder<'static>; 3]> =
+        LazyLock::new(|| ["\"ownerReferences\"", "\"finalizers\"", "\"deletionTimestamp\""].map(memmem::Finder::new));
+    WORDS.iter().any(|word| word.find(bytes).is_some())
+}
+
 /// The id of a kind.
 ///
 /// # Panics
@@ -78,27 +98,48 @@ pub fn id_of(kind: &'static Kind) -> KindId {
     KindId(registry::KINDS.iter().position(|k| std::ptr::eq(*k, kind)).expect("a kind of the registry"))
 }
 
+/// Where the objects of each kind are stored.
+static HOMES: LazyLock<BTreeMap<String, KindId>> = LazyLock::new(|| {
+    let home =
+        |kind: &Kind| format!("/registry/{}/{}/", if kind.group.is_empty() { "core" } else { kind.group }, kind.plural);
+    registry::KINDS.iter().enumerate().map(|(index, kind)| (home(kind), KindId(index))).collect()
+});
+
 /// Kind and key of a stored object; `None` for what is none (claims, the etcd face).
 fn locate(key: &[u8]) -> Option<Ref> {
     let text = std::str::from_utf8(key).ok()?;
-    let mut parts = text.strip_prefix("/registry/")?.split('/');
-    let (group, plural) = (parts.next()?, parts.next()?);
-    let group = if group == "core" { "" } else { group };
-    let index = registry::KINDS.iter().position(|k| k.plural == plural && k.group == group)?;
-    let key = match (parts.next()?, parts.next()) {
-        (namespace, Some(name)) => Key::new(namespace, name),
-        (name, None) => Key::new("", name),
+    let (at, _) = text.match_indices('/').nth(3)?;
+    let id = *HOMES.get(&text[..=at])?;
+    let key = match text[at + 1..].split_once('/') {
+        Some((namespace, name)) => Key::new(namespace, name),
+        None => Key::new("", &text[at + 1..]),
     };
-    Some((KindId(index), key))
+    Some((id, key))
+}
+
+/// The key under which an object is stored.
+fn storage_key(id: KindId, key: &Key) -> String {
+    let home = HOMES.iter().find(|(_, of)| **of == id).map_or("", |(home, _)| home);
+    if key.namespace.is_empty() {
+        format!("{home}{}", key.name)
+    } else {
+        format!("{home}{}/{}", key.namespace, key.name)
+    }
 }
 
 impl View {
     /// The view of a snapshot.
     pub fn new(snapshot: &Snapshot, ca_pem: String) -> Self {
-        let mut view = Self { revision: snapshot.revision(), ca_pem, ..Self::default() };
-        for entry in snapshot.range(b"/registry/", None) {
-            if let Some(place) = locate(&entry.key) {
-                view.put(place, &entry.value, entry.mod_revision);
+        let mut view = Self { revision: snapshot.revision(), snapshot: snapshot.clone(), ca_pem, ..Self::default() };
+        for (home, id) in HOMES.iter() {
+            let is_read_whole = read_whole(id.kind());
+            for entry in snapshot.range(home.as_bytes(), None) {
+                if !is_read_whole && !is_notable(&entry.value) {
+                    continue;
+                }
+                if let Some(place) = locate(&entry.key) {
+                    view.put(place, &entry.value, entry.mod_revision);
+                }
             }
         }
         view
@@ -109,23 +150,30 @@ impl View {
         self.revision
     }
 
-    /// Says that everything up to a revision has been taken in.
-    pub fn advance(&mut self, revision: Revision) {
+    /// Says that everything up to a revision has been taken in; the snapshot holds that revision.
+    pub fn advance(&mut self, revision: Revision, snapshot: Snapshot) {
         self.revision = self.revision.max(revision);
+        self.snapshot = snapshot;
     }
 
     /// Takes an event in; `None` when it is about nothing that controllers know.
     pub fn apply(&mut self, event: &Event) -> Option<Change> {
-        self.advance(event.revision);
+        self.revision = self.revision.max(event.revision);
         let place = locate(&event.entry.key)?;
         let (kind, key) = (place.0.kind(), place.1.clone());
-        let old = self.metas.get(&place).map(|meta| Meta::clone(meta));
+        let kept = |view: &Self| view.metas.get(&place).map(|meta| Meta::clone(meta));
+        let read = |entry: &raft_state::Entry| Meta::read_bytes(&entry.value, entry.mod_revision);
+        let old = kept(self).or_else(|| event.previous.as_deref().and_then(read));
         if event.deleted {
             self.remove(&place);
-        } else {
-            self.put(place.clone(), &event.entry.value, event.revision);
+            return Some(Change { kind, key, old, new: None });
         }
-        let new = self.metas.get(&place).map(|meta| Meta::clone(meta));
+        if read_whole(kind) || is_notable(&event.entry.value) {
+            self.put(place.clone(), &event.entry.value, event.revision);
+        } else {
+            self.remove(&place);
+        }
+        let new = kept(self).or_else(|| read(&event.entry));
         Some(Change { kind, key, old, new })
     }
 
@@ -148,7 +196,7 @@ impl View {
         self.remove(&place);
         let kind = place.0.kind();
         if !read_whole(kind) {
-            // ConfigMaps, Secrets and the like may be many: what they hold is no concern of controllers.
+            // What they hold is no concern of controllers.
             if let Some(meta) = Meta::read_bytes(bytes, revision).map(Arc::new) {
                 self.index(&place, &meta);
                 self.metas.insert(place, meta);
@@ -179,22 +227,16 @@ impl View {
     }
 
     fn index(&mut self, place: &Ref, meta: &Meta) {
-        self.by_uid.insert(meta.uid.clone(), place.clone());
         for owner in &meta.owners {
             self.dependents.entry(owner.uid.clone()).or_default().insert(place.clone());
-        }
-        if !meta.namespace.is_empty() {
-            self.by_namespace.entry(meta.namespace.clone()).or_default().insert(place.clone());
         }
     }
 
     fn remove(&mut self, place: &Ref) {
         let Some(meta) = self.metas.remove(place) else { return };
-        self.by_uid.remove(&meta.uid);
         for owner in &meta.owners {
             discard(&mut self.dependents, &owner.uid, place);
         }
-        discard(&mut self.by_namespace, &meta.namespace, place);
         let key = &place.1;
         if let Some(pod) = self.pods.get(key).filter(|pod| pod.meta.uid == meta.uid).cloned()
             && std::ptr::eq(place.0.kind(), &pod::POD)
@@ -232,9 +274,24 @@ impl View {
         self.metas.get(&(id_of(kind), key.clone()))
     }
 
-    /// The object of a uid.
-    pub fn by_uid(&self, uid: &str) -> Option<&Ref> {
-        self.by_uid.get(uid)
+    /// Metadata of an object, whether it is kept or not.
+    pub fn look_up(&self, id: KindId, key: &Key) -> Option<Arc<Meta>> {
+        if let Some(meta) = self.metas.get(&(id, key.clone())) {
+            return Some(meta.clone());
+        }
+        let entry = self.snapshot.get(storage_key(id, key).as_bytes())?;
+        Meta::read_bytes(&entry.value, entry.mod_revision).map(Arc::new)
+    }
+
+    /// The owner that an object in this namespace refers to, if it is still that very one.
+    pub fn owner(&self, namespace: &str, owner: &Owner) -> Found {
+        let Some(kind) = registry::by_kind(&owner.api_version, &owner.kind) else { return Found::Unknowable };
+        let namespace = if kind.scope == Scope::Namespaced { namespace } else { "" };
+        let place = (id_of(kind), Key::new(namespace, &owner.name));
+        match self.look_up(place.0, &place.1).filter(|meta| meta.uid == owner.uid) {
+            Some(meta) => Found::Alive(place, meta),
+            None => Found::Gone,
+        }
     }
 
     /// Objects that name this uid as an owner.
@@ -242,9 +299,18 @@ impl View {
         self.dependents.get(uid).into_iter().flatten()
     }
 
-    /// Everything in a namespace.
-    pub fn in_namespace(&self, namespace: &str) -> impl Iterator<Item = &Ref> {
-        self.by_namespace.get(namespace).into_iter().flatten()
+    /// Everything in a namespace. Read from the state: few namespaces are ever asked about.
+    pub fn in_namespace(&self, namespace: &str) -> impl Iterator<Item = (Ref, Arc<Meta>)> {
+        let prefixes = HOMES.iter().filter(|(_, id)| id.kind().scope == Scope::Namespaced);
+        let prefixes: Vec<String> = prefixes.map(|(home, _)| format!("{home}{namespace}/")).collect();
+        prefixes.into_iter().flat_map(move |prefix| {
+            let entries: Vec<_> = self.snapshot.range(prefix.as_bytes(), None).cloned().collect();
+            entries.into_iter().filter_map(move |entry| {
+                let place = locate(&entry.key)?;
+                let meta = Meta::read_bytes(&entry.value, entry.mod_revision)?;
+                Some((place, Arc::new(meta)))
+            })
+        })
     }
 
     /// Pods bound to a node.

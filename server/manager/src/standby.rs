@@ -1,9 +1,10 @@
 //! What a master that does not lead keeps ready, so that its term can begin at once however many objects there are.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use raft_state::Revision;
-use raft_state::port::Cursor;
+use raft_state::port::{Cursor, Store};
 use server_control::View;
 use server_control::scheduler::Scheduler;
 
@@ -36,7 +37,7 @@ impl Standby {
     /// Follows the events for ever. May be dropped at any time: the two stay as they are, and in step with the cursor.
     pub(super) async fn keep_up(&mut self, options: &Options) {
         loop {
-            match self.step().await {
+            match self.step(&options.store).await {
                 // More is waiting: after a restart it may be much.
                 Some(BATCH..) => {}
                 Some(_) => options.runtime.sleep(PAUSE).await,
@@ -50,9 +51,9 @@ impl Standby {
     }
 
     /// Follows the events until they reach a revision. False when they cannot be had.
-    pub(super) async fn reach(&mut self, revision: Revision) -> bool {
+    pub(super) async fn reach(&mut self, store: &Arc<dyn Store>, revision: Revision) -> bool {
         while self.view.revision() < revision {
-            if self.step().await.is_none() {
+            if self.step(store).await.is_none() {
                 return false;
             }
         }
@@ -60,7 +61,7 @@ impl Standby {
     }
 
     /// Takes the next events in; how many they were.
-    async fn step(&mut self) -> Option<usize> {
+    async fn step(&mut self, store: &Arc<dyn Store>) -> Option<usize> {
         let Ok(batch) = self.cursor.as_mut()?.next(BATCH).await else {
             self.cursor = None;
             return None;
@@ -69,7 +70,7 @@ impl Standby {
             self.view.apply(event);
             self.scheduler.on_event(event);
         }
-        self.view.advance(batch.progress);
+        self.view.advance(batch.progress, store.snapshot());
         Some(batch.events.len())
     }
 }

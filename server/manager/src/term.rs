@@ -47,7 +47,7 @@ pub(super) async fn serve(options: &Options, epoch: Epoch, mut standby: Standby)
     if snapshot.epoch() != epoch {
         return "a newer manager is in office";
     }
-    if !standby.reach(snapshot.revision()).await {
+    if !standby.reach(&options.store, snapshot.revision()).await {
         standby = Standby::new(options);
     }
     let Standby { view, mut scheduler, cursor: Some(mut cursor) } = standby else {
@@ -103,7 +103,7 @@ pub(super) async fn serve(options: &Options, epoch: Epoch, mut standby: Standby)
                     runner.on_event(event);
                     scheduler.on_event(event);
                 }
-                runner.advance(batch.progress);
+                runner.advance(batch.progress, options.store.snapshot());
             }
             () = runtime.sleep(sleep.max(Duration::from_millis(1))) => {}
         }

@@ -1,6 +1,7 @@
 //! What nobody owns any more goes; what is deleted in the foreground waits for what it owns.
 
 use crate::objects::Meta;
+use crate::view::Found;
 use crate::{Change, Controller, Deletion, Intent, Key, Plan, Target, View};
 use api_kinds::{Kind, registry};
 use serde_json::json;
@@ -34,8 +35,8 @@ fn wakes(view: &View, change: &Change) -> Vec<Key> {
     }
     // An owner that waits in the foreground looks again whenever something of its goes.
     for owner in change.old.iter().filter(|_| change.new.is_none()).flat_map(|meta| &meta.owners) {
-        if let Some((id, key)) = view.by_uid(&owner.uid) {
-            keys.push(encode(id.kind(), key));
+        if let Found::Alive((id, key), _) = view.owner(&change.key.namespace, owner) {
+            keys.push(encode(id.kind(), &key));
         }
     }
     // What an owner in the foreground owns is to go too.
@@ -57,13 +58,18 @@ fn reconcile(view: &View, key: &Key, _now_us: i64) -> Plan {
     if meta.owners.is_empty() {
         return plan;
     }
-    let alive = |uid: &str| view.by_uid(uid).and_then(|(id, key)| view.meta(id.kind(), key));
-    let living: Vec<_> = meta.owners.iter().filter_map(|owner| alive(&owner.uid)).collect();
-    let waited_for =
-        living.iter().any(|owner| owner.deleting && owner.finalizers.iter().any(|f| f == "foregroundDeletion"));
-    let kept =
-        living.iter().any(|owner| !(owner.deleting && owner.finalizers.iter().any(|f| f == "foregroundDeletion")));
-    if kept {
+    let (mut waited_for, mut is_kept) = (false, false);
+    for owner in &meta.owners {
+        match view.owner(&key.namespace, owner) {
+            Found::Alive(_, owner) if owner.deleting && owner.finalizers.iter().any(|f| f == "foregroundDeletion") => {
+                waited_for = true;
+            }
+            // Whether an owner of an unknown kind lives cannot be told from here: nothing of its goes.
+            Found::Alive(..) | Found::Unknowable => is_kept = true,
+            Found::Gone => {}
+        }
+    }
+    if is_kept {
         return plan;
     }
     let propagation = if waited_for { "Foreground" } else { "Background" };

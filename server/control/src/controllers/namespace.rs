@@ -25,12 +25,14 @@ fn reconcile(view: &View, key: &Key, _now_us: i64) -> Plan {
         return plan;
     }
     let mut remains = false;
-    for (id, content) in view.in_namespace(&key.name) {
+    for ((id, content), meta) in view.in_namespace(&key.name) {
         remains = true;
-        let Some(meta) = view.meta(id.kind(), content) else { continue };
         // What is going already goes by itself: pods by their nodes, others when their finalizers are done.
-        if meta.deleting || plan.intents.len() >= DELETES_MAX {
+        if meta.deleting {
             continue;
+        }
+        if plan.intents.len() >= DELETES_MAX {
+            break;
         }
         let pod = std::ptr::eq(id.kind(), &POD);
         plan.push(Intent::Delete {

@@ -4,6 +4,7 @@ use api_kinds::core::config_map::CONFIG_MAP;
 use api_kinds::core::namespace::NAMESPACE;
 use serde_json::json;
 
+use crate::view::id_of;
 use crate::{Change, Controller, Intent, Key, Plan, Target, View};
 
 pub(super) static CONTROLLER: Controller = Controller { name: "root-ca-certificate-publisher", wakes, reconcile };
@@ -24,7 +25,7 @@ fn reconcile(view: &View, key: &Key, _now_us: i64) -> Plan {
     let mut plan = Plan::default();
     let namespace = &key.name;
     let lives = view.meta(&NAMESPACE, key).is_some_and(|meta| !meta.deleting);
-    if lives && view.meta(&CONFIG_MAP, &Key::new(namespace, NAME)).is_none() {
+    if lives && view.look_up(id_of(&CONFIG_MAP), &Key::new(namespace, NAME)).is_none() {
         let note = "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such as the internal service IP or kubernetes.default.svc. No other usage is guaranteed across distributions of Kubernetes clusters.";
         plan.push(Intent::Create {
             target: Target::of(&CONFIG_MAP, namespace, NAME),

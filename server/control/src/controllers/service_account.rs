@@ -4,6 +4,7 @@ use api_kinds::core::namespace::NAMESPACE;
 use api_kinds::core::service_account::SERVICE_ACCOUNT;
 use serde_json::json;
 
+use crate::view::id_of;
 use crate::{Change, Controller, Intent, Key, Plan, Target, View};
 
 pub(super) static CONTROLLER: Controller = Controller { name: "service-account-controller", wakes, reconcile };
@@ -22,7 +23,7 @@ fn reconcile(view: &View, key: &Key, _now_us: i64) -> Plan {
     let mut plan = Plan::default();
     let namespace = &key.name;
     let lives = view.meta(&NAMESPACE, key).is_some_and(|meta| !meta.deleting);
-    if lives && view.meta(&SERVICE_ACCOUNT, &Key::new(namespace, "default")).is_none() {
+    if lives && view.look_up(id_of(&SERVICE_ACCOUNT), &Key::new(namespace, "default")).is_none() {
         plan.push(Intent::Create {
             target: Target::of(&SERVICE_ACCOUNT, namespace, "default"),
             object: json!({"metadata": {"name": "default", "namespace": namespace}}),
