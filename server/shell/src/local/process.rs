@@ -51,9 +51,12 @@ impl Process {
         let Ok(text) = fs::read_to_string(self.pid_path()) else { return State::Absent };
         let Ok(pid) = text.trim().parse::<i32>() else { return State::Stale };
         let Ok(line) = fs::read(format!("/proc/{pid}/cmdline")) else { return State::Stale };
-        // The memory goes first, and the command line with it; sockets follow, some milliseconds later.
         if line.is_empty() {
-            return State::Dying;
+            return match without_command_line(pid) {
+                Nameless::Starting => State::Running(pid),
+                Nameless::Ending => State::Dying,
+                Nameless::Gone | Nameless::Kernel => State::Stale,
+            };
         }
         let args: Vec<&[u8]> = line.split(|b| *b == 0).collect();
         match self.args.iter().all(|arg| args.contains(&arg.as_bytes())) {
@@ -150,6 +153,44 @@ impl Process {
     }
 }
 
+/// What a process is that has no command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Nameless {
+    /// In the midst of execve(2): the old memory is gone, the new arguments are not there yet.
+    Starting,
+    /// Its memory is gone, and the command line with it; sockets follow, some milliseconds later.
+    Ending,
+    /// It went meanwhile.
+    Gone,
+    /// A thread of the kernel, which has this pid after a reboot.
+    Kernel,
+}
+
+fn without_command_line(pid: i32) -> Nameless {
+    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return Nameless::Gone };
+    match nameless(&stat) {
+        Nameless::Starting if is_being_killed(pid) => Nameless::Ending,
+        other => other,
+    }
+}
+
+/// Reads state and flags out of /proc/pid/stat (proc_pid_stat(5)); the flags are those of Linux's `include/linux/sched.h`.
+fn nameless(stat: &str) -> Nameless {
+    const PF_EXITING: u64 = 0x4;
+    const PF_KTHREAD: u64 = 0x0020_0000;
+    // The name stands in parentheses and may hold spaces and parentheses itself.
+    let Some((_, rest)) = stat.rsplit_once(')') else { return Nameless::Gone };
+    let mut fields = rest.split_ascii_whitespace();
+    let state = fields.next().unwrap_or("X");
+    let flags = fields.nth(5).and_then(|flags| flags.parse::<u64>().ok()).unwrap_or(0);
+    match state {
+        _ if flags & PF_KTHREAD != 0 => Nameless::Kernel,
+        "Z" | "X" | "x" => Nameless::Ending,
+        _ if flags & PF_EXITING != 0 => Nameless::Ending,
+        _ => Nameless::Starting,
+    }
+}
+
 /// Whether SIGKILL is pending for this process, as /proc/pid/status says (proc_pid_status(5)).
 fn is_being_killed(pid: i32) -> bool {
     let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) else { return true };
@@ -195,6 +236,35 @@ mod tests {
             assert_eq!(process.state(), State::Dying);
             child.wait().unwrap();
             assert_eq!(process.state(), State::Stale);
+        }
+    }
+
+    #[test]
+    fn a_process_without_a_command_line_starts_or_ends() {
+        for (stat, expected) in [
+            ("7 (trireme) R 1 7 7 0 -1 4194304 0 0", Nameless::Starting),
+            ("7 (a) Z (b) D 1 7 7 0 -1 4194304 0 0", Nameless::Starting),
+            ("7 (trireme) R 1 7 7 0 -1 4194308 0 0", Nameless::Ending),
+            ("7 (trireme) Z 1 7 7 0 -1 4194304 0 0", Nameless::Ending),
+            ("7 (kworker/0:1) I 2 0 0 0 -1 69238880 0 0", Nameless::Kernel),
+            ("", Nameless::Gone),
+        ] {
+            assert_eq!(nameless(stat), expected, "{stat:?}");
+        }
+    }
+
+    #[test]
+    fn a_process_runs_from_the_moment_it_was_started() {
+        let folder = tempfile::tempdir().unwrap();
+        let args = vec!["86422".to_owned()];
+        let process = Process { name: "m1".to_owned(), folder: folder.path().to_owned(), args, ports: Vec::new() };
+        for _ in 0..200 {
+            let mut child = Command::new("sleep").arg("86422").spawn().unwrap();
+            fs::write(folder.path().join("pid"), format!("{}\n", child.id())).unwrap();
+            let state = process.state();
+            child.kill().unwrap();
+            child.wait().unwrap();
+            assert_eq!(state, State::Running(i32::try_from(child.id()).unwrap()));
         }
     }
 
