@@ -285,7 +285,7 @@ mod tests {
 
     #[test]
     fn entries_come_back_as_they_were_stored() {
-        let address = Address { name: "m1".to_owned(), peer: "h:1".to_owned(), api: "h:2".to_owned() };
+        let address = Address { name: "m1".to_owned(), peer: "h:1".to_owned(), ..Address::default() };
         let membership = Membership::new(vec![BTreeSet::from([1])], BTreeMap::from([(1, address)])).expect("valid");
         for payload in
             [Payload::Blank, Payload::Normal(Commands(Bytes::from_static(b"abc"))), Payload::Membership(membership)]

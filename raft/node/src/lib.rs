@@ -39,6 +39,7 @@ mod snapshots;
 mod standing;
 mod start;
 mod successor;
+mod transfer;
 mod types;
 mod view;
 mod watchdog;

@@ -175,6 +175,7 @@ fn members(now: &RaftMetrics) -> Vec<Member> {
             name: address.name.clone(),
             peer_address: address.peer.clone(),
             api_address: address.api.clone(),
+            etcd_url: address.etcd.clone(),
             voter: voters.contains(id),
         })
         .collect()

@@ -39,11 +39,17 @@ pub(crate) struct Address {
     pub(crate) name: String,
     pub(crate) peer: String,
     pub(crate) api: String,
+    pub(crate) etcd: String,
 }
 
 impl From<&Member> for Address {
     fn from(member: &Member) -> Self {
-        Self { name: member.name.clone(), peer: member.peer_address.clone(), api: member.api_address.clone() }
+        Self {
+            name: member.name.clone(),
+            peer: member.peer_address.clone(),
+            api: member.api_address.clone(),
+            etcd: member.etcd_url.clone(),
+        }
     }
 }
 

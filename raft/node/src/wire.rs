@@ -89,6 +89,7 @@ pub(crate) fn membership_to(membership: &Membership) -> pb::Membership {
                 name: address.name.clone(),
                 peer_address: address.peer.clone(),
                 api_address: address.api.clone(),
+                etcd_url: address.etcd.clone(),
             })
             .collect(),
     }
@@ -100,7 +101,12 @@ pub(crate) fn membership_from(membership: &pb::Membership) -> Result<Membership,
         .members
         .iter()
         .map(|m| {
-            let address = Address { name: m.name.clone(), peer: m.peer_address.clone(), api: m.api_address.clone() };
+            let address = Address {
+                name: m.name.clone(),
+                peer: m.peer_address.clone(),
+                api: m.api_address.clone(),
+                etcd: m.etcd_url.clone(),
+            };
             (m.id, address)
         })
         .collect();
@@ -274,7 +280,7 @@ mod tests {
 
     #[test]
     fn entries_survive_the_wire() {
-        let address = Address { name: "m1".to_owned(), peer: "h:1".to_owned(), api: "h:2".to_owned() };
+        let address = Address { name: "m1".to_owned(), peer: "h:1".to_owned(), ..Address::default() };
         let membership = Membership::new(vec![BTreeSet::from([1])], BTreeMap::from([(1, address)])).expect("valid");
         for payload in
             [Payload::Blank, Payload::Normal(Commands(Bytes::from_static(b"abc"))), Payload::Membership(membership)]

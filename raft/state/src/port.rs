@@ -118,8 +118,10 @@ pub struct Member {
     pub name: String,
     /// host:port of the peer port.
     pub peer_address: String,
-    /// host:port of the API port.
+    /// host:port of the API port; empty when it serves the store alone.
     pub api_address: String,
+    /// Where clients of etcd's API reach it (`https://host:2379`); empty when it has no such face.
+    pub etcd_url: String,
     /// Voter, or learner.
     pub voter: bool,
 }

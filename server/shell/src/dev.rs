@@ -53,6 +53,7 @@ pub async fn run(args: Args) -> Result<()> {
         name: "dev".to_owned(),
         peer_address: peer_address.to_string(),
         api_address: api_address.to_string(),
+        etcd_url: String::new(),
         voter: true,
     };
     let node = NodeConfig {
@@ -76,7 +77,15 @@ pub async fn run(args: Args) -> Result<()> {
         })
         .collect::<Result<Vec<_>>>()?;
 
-    let options = server::Options { node, keyring, ca_pem: ca_pem.clone(), api_pair, api_listener };
+    let options = server::Options {
+        node,
+        keyring,
+        ca_pem: ca_pem.clone(),
+        api_pair,
+        api_listener,
+        etcd: None,
+        serves: server::Serves::Kubernetes,
+    };
     let mut master = tokio::spawn(server::start(options, stop.clone()));
     let tls = tls::anonymous_client(&ca_pem)?;
     let ready = async {

@@ -14,6 +14,7 @@ mod certs;
 mod cli;
 mod clock;
 mod dev;
+mod etcd;
 mod frontdoor;
 mod health;
 mod keyring;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use api_rest::Api;
@@ -14,7 +15,7 @@ use tokio::sync::watch;
 
 use crate::keyring::Keyring;
 use crate::pki::Pair;
-use crate::{runtime, serve, standing, stop, tls};
+use crate::{etcd, runtime, serve, standing, stop, tls};
 
 /// `trireme server`
 #[derive(Debug, clap::Args)]
@@ -37,7 +38,14 @@ pub struct Args {
     /// Address for the other masters.
     #[arg(long, default_value = "127.0.0.1:2380", env = "TRIREME_PEER_LISTEN")]
     peer_listen: SocketAddr,
-    /// A first member, `<id>=<name>,<peer address>,<api address>`; once for each, the same on all.
+    /// Where clients of etcd's API connect to: `https://<address>:<port>`, with a client certificate in system:masters; a
+    /// store alone may also listen in plain text, `http://<address>:<port>`.
+    #[arg(long, env = "TRIREME_ETCD_LISTEN")]
+    etcd_listen: Option<String>,
+    /// Serve the store alone: etcd's API over an empty keyspace, without Kubernetes' API and its controllers.
+    #[arg(long, env = "TRIREME_STORE_ONLY", requires = "etcd_listen")]
+    store_only: bool,
+    /// A first member, `<id>=<name>,<peer address>,<api address>[,<etcd url>]`; once for each, the same on all.
     #[arg(long = "member", required = true, env = "TRIREME_MEMBERS", value_delimiter = ';')]
     members: Vec<FirstMember>,
 }
@@ -58,11 +66,12 @@ impl FromStr for FirstMember {
                 name: parts.next()?.to_owned(),
                 peer_address: parts.next()?.to_owned(),
                 api_address: parts.next()?.to_owned(),
+                etcd_url: parts.next().unwrap_or_default().to_owned(),
                 voter: true,
             };
             parts.next().is_none().then_some(member)
         };
-        parse().map(Self).ok_or_else(|| anyhow!("expected <id>=<name>,<peer address>,<api address>"))
+        parse().map(Self).ok_or_else(|| anyhow!("expected <id>=<name>,<peer address>,<api address>[,<etcd url>]"))
     }
 }
 
@@ -78,6 +87,19 @@ pub struct Options {
     pub api_pair: Pair,
     /// The API's listener, bound already so that a taken port is known before the store opens.
     pub api_listener: TcpListener,
+    /// The port of etcd's API, when it is to be served.
+    pub etcd: Option<etcd::Port>,
+    /// What is served beside it.
+    pub serves: Serves,
+}
+
+/// What a master serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Serves {
+    /// Kubernetes: API, controllers, scheduler.
+    Kubernetes,
+    /// The store alone.
+    Store,
 }
 
 /// Runs a master as a process.
@@ -99,42 +121,62 @@ pub async fn run(args: Args) -> Result<()> {
         tls: PeerTls { ca_pem: ca_pem.clone(), cert_pem: peer.cert_pem, key_pem: peer.key_pem },
         keyring: keyring.clone(),
         timing: Timing::default(),
-        compaction: Compaction::default(),
+        // Clients of a store alone say themselves what may be forgotten, as with etcd.
+        compaction: if args.store_only {
+            Compaction { every: Duration::ZERO, ..Compaction::default() }
+        } else {
+            Compaction::default()
+        },
         limits: Limits::default(),
     };
     let api_listener = serve::bind(args.api_listen).await?;
-    start(Options { node, keyring, ca_pem, api_pair, api_listener }, stop::on_signal()?).await
+    let etcd = match &args.etcd_listen {
+        Some(url) => Some(etcd::Port::bind(url, args.store_only, &ca_pem, &api_pair).await?),
+        None => None,
+    };
+    let serves = if args.store_only { Serves::Store } else { Serves::Kubernetes };
+    start(Options { node, keyring, ca_pem, api_pair, api_listener, etcd, serves }, stop::on_signal()?).await
 }
 
 /// Runs a master until `stop` turns true, then hands leadership over and drains.
 pub async fn start(options: Options, stop: watch::Receiver<bool>) -> Result<()> {
-    make_folder(&options.node.data_dir)?;
-    let node = Node::start(options.node).await.context("starting the store")?;
+    let Options { node, keyring, ca_pem, api_pair, api_listener, etcd, serves } = options;
+    make_folder(&node.data_dir)?;
+    let (data_dir, cluster_id) = (node.data_dir.clone(), node.cluster_id.clone());
+    let node = Node::start(node).await.context("starting the store")?;
     let store: Arc<dyn Store> = node.clone();
-    let api = Api::new(store.clone(), api_rest::Config::new(options.keyring.clone(), options.ca_pem.clone()));
-    let router = standing::router(store.clone()).merge(api.clone().router());
-    let tls = tls::api_server(&options.ca_pem, &options.api_pair)?;
-    tracing::info!(address = %options.api_listener.local_addr()?, "serving the API");
+    let mut router = standing::router(store.clone());
+    let mut manager = None;
+    if serves == Serves::Kubernetes {
+        let api = Api::new(store.clone(), api_rest::Config::new(keyring, ca_pem.clone()));
+        router = router.merge(api.clone().router());
+        let (store, ca_pem, boot_id) = (store.clone(), ca_pem.clone(), node.boot_id());
+        manager = Some(server_manager::Options { store, api, runtime: Arc::new(runtime::Tokio), boot_id, ca_pem });
+    } else {
+        router = router.merge(standing::health_router(store.clone()));
+    }
+    let tls = tls::api_server(&ca_pem, &api_pair)?;
+    tracing::info!(address = %api_listener.local_addr()?, "serving the API");
 
     // The API goes on while leadership moves, and drains after: requests in flight see a slower answer, not an error.
     let (close, closing) = watch::channel(false);
-    let serving = tokio::spawn(serve::run(options.api_listener, tls, router, closing));
-    let managing = tokio::spawn(server_manager::run(
-        server_manager::Options {
-            store,
-            api,
-            runtime: Arc::new(runtime::Tokio),
-            boot_id: node.boot_id(),
-            ca_pem: options.ca_pem,
-        },
-        stop.clone(),
-    ));
+    let mut serving = vec![tokio::spawn(serve::run(api_listener, tls, router, closing.clone()))];
+    if let Some(port) = etcd {
+        let member = etcd::Member { node: node.clone(), data_dir };
+        let face = etcd::face(store, member, cluster_id, serves);
+        serving.push(tokio::spawn(port.serve(face, closing)));
+    }
+    let managing = manager.map(|options| tokio::spawn(server_manager::run(options, stop.clone())));
     let mut stop = stop;
     let _ = stop.wait_for(|stop| *stop).await;
-    managing.await.context("the manager")?;
+    if let Some(managing) = managing {
+        managing.await.context("the manager")?;
+    }
     node.hand_over().await;
     close.send_replace(true);
-    serving.await.context("the API server")?;
+    for served in serving {
+        served.await.context("a server")?;
+    }
     node.shutdown().await;
     tracing::info!("stopped");
     Ok(())
@@ -157,6 +199,7 @@ mod tests {
         check("1=m1,127.0.0.1:2380,127.0.0.1:6443", Some((1, "m1")));
         check("m1,127.0.0.1:2380,127.0.0.1:6443", None);
         check("1=m1,127.0.0.1:2380", None);
-        check("1=m1,a,b,c", None);
+        check("1=m1,a,b,http://127.0.0.1:2379", Some((1, "m1")));
+        check("1=m1,a,b,c,d", None);
     }
 }

@@ -47,6 +47,15 @@ pub fn router(store: Arc<dyn Store>) -> Router {
     Router::new().route(PATH, get(report)).with_state(store)
 }
 
+/// What anybody may ask of a store alone: whether it lives and serves.
+pub fn health_router(store: Arc<dyn Store>) -> Router {
+    let ready = move || {
+        let is_ready = store.standing().borrow().ready;
+        async move { if is_ready { (StatusCode::OK, "ok") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready") } }
+    };
+    Router::new().route("/readyz", get(ready)).route("/livez", get(|| async { "ok" }))
+}
+
 async fn report(
     State(store): State<Arc<dyn Store>>,
     identity: Option<Extension<api_rest::Identity>>,

@@ -44,6 +44,17 @@ pub fn api_server(ca_pem: &str, pair: &Pair) -> Result<Arc<ServerConfig>> {
     Ok(Arc::new(config))
 }
 
+/// A port where every client shows a certificate of the authority. HTTP/2 is what its clients speak; HTTP/1.1 is for
+/// the plain pages.
+pub fn mutual_server(ca_pem: &str, pair: &Pair) -> Result<Arc<ServerConfig>> {
+    let verifier = WebPkiClientVerifier::builder(Arc::new(roots(ca_pem)?)).build()?;
+    let mut config = ServerConfig::builder()
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(certificates(&pair.cert_pem)?, private_key(&pair.key_pem)?)?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
 /// A client that trusts the cluster's authority and shows no certificate.
 pub fn anonymous_client(ca_pem: &str) -> Result<Arc<ClientConfig>> {
     Ok(Arc::new(ClientConfig::builder().with_root_certificates(roots(ca_pem)?).with_no_client_auth()))

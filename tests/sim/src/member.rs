@@ -369,6 +369,7 @@ fn seats(config: &Config) -> Vec<Seat> {
         name: format!("m{id}"),
         peer_address: format!("10.0.0.{id}:2380"),
         api_address: format!("10.0.0.{id}:6443"),
+        etcd_url: String::new(),
         voter: config.voters.contains(&id),
     };
     config.all().map(seat).collect()

@@ -80,6 +80,7 @@ impl Cluster {
                 name: format!("m{id}"),
                 peer_address: free_address().to_string(),
                 api_address: format!("127.0.0.1:{}", 6442 + id),
+                etcd_url: String::new(),
                 voter: true,
             })
             .collect();

@@ -20,6 +20,19 @@ pub struct Shape {
     pub nodes: usize,
     /// The front door's port.
     pub base_port: u16,
+    /// Whether the masters serve the store alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store_only: Option<StoreOnly>,
+}
+
+/// How a store alone is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum StoreOnly {
+    /// In plain text, as etcd's default is.
+    Http,
+    /// With client certificates.
+    Https,
 }
 
 /// A cluster's folder and shape.
@@ -92,6 +105,7 @@ impl Layout {
         masters: Option<usize>,
         nodes: Option<usize>,
         base_port: Option<u16>,
+        store_only: Option<StoreOnly>,
     ) -> Result<Self> {
         if dir.join("cluster.json").exists() {
             let mut layout = Self::open(dir)?;
@@ -103,6 +117,9 @@ impl Layout {
                     shape.masters,
                     shape.base_port
                 );
+            }
+            if store_only.is_some_and(|wish| shape.store_only != Some(wish)) {
+                bail!("{} holds another kind of cluster; ./x reset forgets it, --dir makes another", dir.display());
             }
             if let Some(nodes) = nodes.filter(|n| *n != shape.nodes) {
                 shape.nodes = nodes;
@@ -118,8 +135,9 @@ impl Layout {
         let shape = Shape {
             cluster_id: uuid::Uuid::new_v4().to_string(),
             masters,
-            nodes: nodes.unwrap_or(5),
+            nodes: if store_only.is_some() { 0 } else { nodes.unwrap_or(5) },
             base_port: base_port.unwrap_or(DEFAULT_BASE_PORT),
+            store_only,
         };
         let layout = Self { dir: fs::canonicalize(dir)?, shape };
         layout.save()?;
@@ -144,6 +162,12 @@ impl Layout {
         loopback(self.shape.ports(index).api)
     }
 
+    /// Where clients of etcd's API reach master `index`, counted from 0.
+    pub fn etcd_url(&self, index: usize) -> String {
+        let scheme = if self.shape.store_only == Some(StoreOnly::Http) { "http" } else { "https" };
+        format!("{scheme}://{}", loopback(self.shape.ports(index).etcd))
+    }
+
     /// Where an administrator's kubeconfig lies.
     pub fn kubeconfig(&self) -> PathBuf {
         self.dir.join("kubeconfig")
@@ -162,7 +186,9 @@ impl Layout {
     /// All processes: the masters, the front door, the nodes.
     pub fn processes(&self) -> Vec<Process> {
         let mut all: Vec<Process> = (0..self.shape.masters).map(|i| self.master(i)).collect();
-        all.push(self.front_door());
+        if self.shape.store_only.is_none() {
+            all.push(self.front_door());
+        }
         if self.shape.nodes > 0 {
             all.push(self.nodes());
         }
@@ -193,12 +219,18 @@ impl Layout {
             format!("--tls-dir={}/tls", self.folder(&name)),
             format!("--api-listen={}", loopback(ports.api)),
             format!("--peer-listen={}", loopback(ports.peer)),
+            format!("--etcd-listen={}", self.etcd_url(index)),
         ];
+        if self.shape.store_only.is_some() {
+            args.push("--store-only".to_owned());
+        }
         for (i, peer) in self.shape.master_names().iter().enumerate() {
             let ports = self.shape.ports(i);
-            args.push(format!("--member={}={peer},{},{}", i + 1, loopback(ports.peer), loopback(ports.api)));
+            let (id, etcd) = (i + 1, self.etcd_url(i));
+            args.push(format!("--member={id}={peer},{},{},{etcd}", loopback(ports.peer), loopback(ports.api)));
         }
-        Process { folder: self.dir.join(&name), name, args, ports: vec![("API", ports.api), ("peer", ports.peer)] }
+        let ports = vec![("API", ports.api), ("peer", ports.peer), ("etcd", ports.etcd)];
+        Process { folder: self.dir.join(&name), name, args, ports }
     }
 
     fn front_door(&self) -> Process {
@@ -234,7 +266,7 @@ mod tests {
     use super::*;
 
     fn shape(base_port: u16) -> Shape {
-        Shape { cluster_id: "c".to_owned(), masters: 3, nodes: 5, base_port }
+        Shape { cluster_id: "c".to_owned(), masters: 3, nodes: 5, base_port, store_only: None }
     }
 
     #[test]
@@ -247,17 +279,17 @@ mod tests {
     #[test]
     fn a_folder_remembers_its_cluster_and_refuses_another_shape() {
         let folder = tempfile::tempdir().unwrap();
-        let made = Layout::open_or_create(folder.path(), Some(1), Some(2), Some(7000)).unwrap();
+        let made = Layout::open_or_create(folder.path(), Some(1), Some(2), Some(7000), None).unwrap();
         assert_eq!(Layout::open(folder.path()).unwrap().shape, made.shape);
-        let error = Layout::open_or_create(folder.path(), Some(3), None, None).unwrap_err().to_string();
+        let error = Layout::open_or_create(folder.path(), Some(3), None, None, None).unwrap_err().to_string();
         assert!(error.contains("holds a cluster of 1 masters at base port 7000"), "{error}");
-        let grown = Layout::open_or_create(folder.path(), None, Some(4), None).unwrap();
+        let grown = Layout::open_or_create(folder.path(), None, Some(4), None, None).unwrap();
         assert_eq!((grown.shape.nodes, grown.shape.cluster_id), (4, made.shape.cluster_id));
     }
 
     #[test]
     fn an_even_number_of_masters_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(Layout::open_or_create(folder.path(), Some(2), None, None).is_err());
+        assert!(Layout::open_or_create(folder.path(), Some(2), None, None, None).is_err());
     }
 }

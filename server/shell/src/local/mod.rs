@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-pub use layout::Layout;
+pub use layout::{Layout, StoreOnly};
 use process::Process;
 
 /// How long a process may take to stop after SIGTERM before it is killed. Longer than a handover of leadership takes.
@@ -44,6 +44,9 @@ pub enum Command {
         /// The front door's port; the others follow from it. [default: 6440]
         #[arg(long)]
         base_port: Option<u16>,
+        /// The store alone, without Kubernetes: etcd's API in plain text, or with client certificates when told https.
+        #[arg(long, value_name = "SCHEME", num_args = 0..=1, default_missing_value = "http", value_enum)]
+        store_only: Option<StoreOnly>,
     },
     /// Stop all processes; the data stay.
     Down,
@@ -74,8 +77,8 @@ pub enum Command {
 /// Runs the command.
 pub async fn run(args: Args) -> Result<()> {
     match args.command {
-        Command::Up { masters, nodes, base_port } => {
-            let layout = Layout::open_or_create(&args.dir, masters, nodes, base_port)?;
+        Command::Up { masters, nodes, base_port, store_only } => {
+            let layout = Layout::open_or_create(&args.dir, masters, nodes, base_port, store_only)?;
             up::run(&layout).await
         }
         Command::Down => down(&args.dir).await,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use super::layout::Layout;
+use super::layout::{Layout, StoreOnly};
 use super::process::{Process, State};
 use crate::health;
 use crate::keyring::Keyring;
@@ -27,7 +27,12 @@ pub async fn run(layout: &Layout) -> Result<()> {
     issue_certificates(layout)?;
     let fresh = processes.iter().filter(|p| !matches!(p.state(), State::Running(_))).count();
     if fresh > 0 {
-        say!("starting {} masters, a front door, {} simulated nodes", layout.shape.masters, layout.shape.nodes);
+        match layout.shape.store_only {
+            Some(_) => say!("starting {} masters that serve the store alone", layout.shape.masters),
+            None => {
+                say!("starting {} masters, a front door, {} simulated nodes", layout.shape.masters, layout.shape.nodes);
+            }
+        }
     }
     for process in &processes {
         process.start().await?;
@@ -57,6 +62,9 @@ fn issue_certificates(layout: &Layout) -> Result<()> {
     }
     for node in layout.shape.node_names() {
         authority.read_or_issue(&dir.join("nodes/tls").join(&node), &Subject::node(&node))?;
+    }
+    if layout.shape.store_only.is_some() {
+        return Ok(());
     }
     let config = kubeconfig::administrator(&format!("https://{}", layout.front()), &authority.cert_pem, &admin);
     if !layout.kubeconfig().exists() {
@@ -109,6 +117,20 @@ fn last_words(process: &Process) -> String {
 
 fn print_next_steps(layout: &Layout) {
     let shown = shown_path(&layout.dir);
+    if layout.shape.store_only.is_some() {
+        let urls: Vec<String> = (0..layout.shape.masters).map(|index| layout.etcd_url(index)).collect();
+        let dir = layout.dir.display();
+        say!("Your store is in {shown}. Try:\n");
+        say!("  export ETCDCTL_ENDPOINTS={}", urls.join(","));
+        if layout.shape.store_only == Some(StoreOnly::Https) {
+            say!("  export ETCDCTL_CACERT={dir}/ca.crt ETCDCTL_CERT={dir}/admin.crt ETCDCTL_KEY={dir}/admin.key");
+        }
+        say!("  etcdctl put greeting hello && etcdctl get greeting");
+        say!("  etcdctl endpoint status -w table");
+        say!("  kill -9 $(cat {shown}/m1/pid)      # any master; nothing is lost");
+        say!("  ./x status; ./x start m1");
+        return;
+    }
     say!("Your cluster is in {shown}. Try:\n");
     say!("  export KUBECONFIG={}", layout.kubeconfig().display());
     say!("  kubectl get nodes");

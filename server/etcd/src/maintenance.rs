@@ -1,0 +1,128 @@
+//! What operators ask of one member.
+
+use std::time::Instant;
+
+use api_proto::etcd::etcdserverpb as pb;
+use pb::alarm_request::AlarmAction;
+use pb::downgrade_request::DowngradeAction;
+use raft_state::{KeyRange, Snapshot};
+
+use crate::face::signed;
+use crate::status::{Code, Status};
+use crate::{API_VERSION, CLUSTER_VERSION, Face};
+
+impl Face {
+    pub(crate) fn status(&self) -> pb::StatusResponse {
+        let standing = self.standing().borrow().clone();
+        let size = signed(self.operator.disk_bytes());
+        let errors = match standing.leader {
+            Some(_) => Vec::new(),
+            None => vec![Status::NO_LEADER.message.into_owned()],
+        };
+        pb::StatusResponse {
+            header: Some(self.header_now()),
+            version: API_VERSION.to_owned(),
+            db_size: size,
+            leader: standing.leader.unwrap_or(0),
+            raft_index: standing.applied_index,
+            raft_term: standing.term,
+            raft_applied_index: standing.applied_index,
+            errors,
+            // Compaction goes on all the time, there is nothing to be had by another.
+            db_size_in_use: size,
+            is_learner: standing.members.iter().any(|member| member.id == standing.id && !member.voter),
+            storage_version: CLUSTER_VERSION.to_owned(),
+            db_size_quota: 0,
+            downgrade_info: Some(pb::DowngradeInfo::default()),
+        }
+    }
+
+    /// The rolling hash over everything live, leases too.
+    pub(crate) fn hash(&self) -> pb::HashResponse {
+        let state = self.store.snapshot();
+        pb::HashResponse { header: Some(self.header(state.revision())), hash: folded(state.hash()) }
+    }
+
+    /// A hash over the keyspace at a revision: equal on all members, whatever they have compacted.
+    pub(crate) async fn hash_kv(
+        &self,
+        request: pb::HashKvRequest,
+        deadline: Instant,
+    ) -> Result<pb::HashKvResponse, Status> {
+        let latest = self.store.snapshot();
+        let current = latest.revision();
+        let revision = match u64::try_from(request.revision) {
+            Ok(0) | Err(_) => current,
+            Ok(revision) => revision,
+        };
+        let compacted = latest.compacted();
+        let state = self.past(latest, revision, deadline).await?;
+        Ok(pb::HashKvResponse {
+            header: Some(self.header(current)),
+            hash: keyspace_hash(state).await?,
+            compact_revision: if compacted == 0 { -1 } else { signed(compacted) },
+            hash_revision: signed(revision),
+        })
+    }
+
+    /// Alarms are the members' own to raise and to lift; none can be set from outside, and none are kept.
+    pub(crate) fn alarm(&self, request: &pb::AlarmRequest) -> Result<pb::AlarmResponse, Status> {
+        match request.action() {
+            AlarmAction::Get | AlarmAction::Deactivate => {
+                Ok(pb::AlarmResponse { header: Some(self.header_now()), alarms: Vec::new() })
+            }
+            AlarmAction::Activate => Err(Status::new(
+                Code::FailedPrecondition,
+                "etcdserver: alarms are raised by the members themselves, none can be set",
+            )),
+        }
+    }
+
+    pub(crate) async fn move_leader(
+        &self,
+        request: pb::MoveLeaderRequest,
+        deadline: Instant,
+    ) -> Result<pb::MoveLeaderResponse, Status> {
+        let standing = self.standing().borrow().clone();
+        if standing.leader != Some(standing.id) {
+            return Err(Status::NOT_LEADER);
+        }
+        if !standing.members.iter().any(|member| member.id == request.target_id && member.voter) {
+            return Err(Status::BAD_TRANSFEREE);
+        }
+        if request.target_id != standing.id {
+            self.operator.move_leader(request.target_id, deadline).await?;
+        }
+        Ok(pb::MoveLeaderResponse { header: None })
+    }
+
+    /// Every member speaks one version.
+    pub(crate) fn downgrade(&self, request: &pb::DowngradeRequest) -> Result<pb::DowngradeResponse, Status> {
+        match request.action() {
+            DowngradeAction::Cancel => Err(Status::NO_DOWNGRADE),
+            DowngradeAction::Validate | DowngradeAction::Enable => {
+                let parts: Vec<&str> = request.version.split('.').collect();
+                match parts.len() >= 2 && parts.iter().all(|part| part.parse::<u32>().is_ok()) {
+                    true => Err(Status::DOWNGRADE_TARGET),
+                    false => Err(Status::DOWNGRADE_FORMAT),
+                }
+            }
+        }
+    }
+}
+
+/// Over all live versions at the state's revision, in no particular order. A walk over a large keyspace takes a thread of
+/// its own.
+async fn keyspace_hash(state: Snapshot) -> Result<u32, Status> {
+    let everything = KeyRange::prefix(bytes::Bytes::new());
+    let sum = move || {
+        let digests = state.between(&everything).map(|entry| entry.digest);
+        folded(digests.fold(0_u128, u128::wrapping_add))
+    };
+    tokio::task::spawn_blocking(sum).await.map_err(|e| Status::new(Code::Internal, format!("etcdserver: {e}")))
+}
+
+fn folded(hash: u128) -> u32 {
+    let halves = hash ^ (hash >> 64);
+    u32::try_from((halves ^ (halves >> 32)) & u128::from(u32::MAX)).expect("32 bits")
+}

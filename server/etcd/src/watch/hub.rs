@@ -1,0 +1,180 @@
+//! The one place where a member follows its store's events for all watches of the face.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+use raft_state::port::{Batch, Store, WatchError};
+use raft_state::{Event, Revision};
+
+use super::catch_up;
+use super::index::Index;
+use super::shared::Shared;
+use super::watcher::Watcher;
+use crate::status::Status;
+
+/// Events taken from the store at a time, about.
+const EVENTS_MAX: usize = 1024;
+
+/// Follows the store and serves the watches that have come as far as it has.
+pub(crate) struct Hub {
+    store: Weak<dyn Store>,
+    inner: Mutex<Inner>,
+    /// How many there are of what.
+    pub(crate) counts: Counts,
+}
+
+/// What `/metrics` says of watches.
+#[derive(Default)]
+pub(crate) struct Counts {
+    pub(crate) streams: AtomicU64,
+    pub(crate) watches: AtomicU64,
+    /// Watches that read on by themselves.
+    pub(crate) behind: AtomicU64,
+    serial: AtomicU64,
+}
+
+struct Inner {
+    /// Every watch of the index has been given all it wants up to here.
+    position: Revision,
+    index: Index,
+    stopped: bool,
+}
+
+impl Hub {
+    /// Follows a store for as long as it lives.
+    pub(crate) fn start(store: &Arc<dyn Store>) -> Arc<Self> {
+        let position = store.snapshot().revision();
+        let hub = Arc::new(Self {
+            store: Arc::downgrade(store),
+            inner: Mutex::new(Inner { position, index: Index::default(), stopped: false }),
+            counts: Counts::default(),
+        });
+        tokio::spawn(hub.clone().run());
+        hub
+    }
+
+    /// Names a watch.
+    pub(super) fn serial(&self) -> u64 {
+        self.counts.serial.fetch_add(1, Ordering::Relaxed)
+    }
+
+    async fn run(self: Arc<Self>) {
+        loop {
+            let position = self.inner.lock().position;
+            let Some(cursor) = self.store.upgrade().map(|store| store.watch(b"", position)) else { return };
+            let error = match cursor {
+                Ok(mut cursor) => loop {
+                    match cursor.next(EVENTS_MAX).await {
+                        Ok(batch) => self.publish(batch),
+                        Err(error) => break error,
+                    }
+                },
+                Err(error) => error,
+            };
+            match error {
+                // A snapshot was installed over what had not been read: the watches find out what that means for each.
+                WatchError::Compacted { floor, .. } => self.skip_to(floor),
+                WatchError::Stopping(_) => return self.stop(),
+            }
+        }
+    }
+
+    /// Gives events to the watches they concern. A watch whose stream is slow is let go, to read on by itself.
+    fn publish(self: &Arc<Self>, batch: Batch) {
+        let mut inner = self.inner.lock();
+        let before = inner.position;
+        let mut touched: Vec<Arc<Watcher>> = Vec::new();
+        let last = batch.progress;
+        for event in batch.events {
+            gather(&inner.index, event, &mut touched);
+        }
+        for watcher in touched {
+            let events = std::mem::take(&mut *watcher.pending.lock());
+            if watcher.outbox.has_room() {
+                let revision = events.last().map_or(last, |shared| shared.event.revision);
+                watcher.outbox.events(watcher.clone(), revision, events);
+            } else {
+                inner.index.remove(&watcher);
+                watcher.joined.store(false, Ordering::Release);
+                self.let_go(watcher, before);
+            }
+        }
+        inner.position = inner.position.max(last);
+    }
+
+    fn let_go(self: &Arc<Self>, watcher: Arc<Watcher>, after: Revision) {
+        if let Some(store) = self.store.upgrade() {
+            tokio::spawn(catch_up::run(self.clone(), store, watcher, after));
+        }
+    }
+
+    fn skip_to(self: &Arc<Self>, floor: Revision) {
+        let mut inner = self.inner.lock();
+        let before = inner.position;
+        inner.position = inner.position.max(floor);
+        for watcher in inner.index.drain() {
+            watcher.joined.store(false, Ordering::Release);
+            self.let_go(watcher, before);
+        }
+    }
+
+    fn stop(&self) {
+        let mut inner = self.inner.lock();
+        inner.stopped = true;
+        for watcher in inner.index.drain() {
+            watcher.outbox.end(Err(Status::STOPPED));
+        }
+    }
+
+    /// Takes a watch over that has been given everything up to `position`. False when the hub is further already.
+    pub(super) fn join(&self, watcher: &Arc<Watcher>, position: Revision) -> bool {
+        let mut inner = self.inner.lock();
+        if inner.stopped {
+            watcher.outbox.end(Err(Status::STOPPED));
+            return true;
+        }
+        if inner.position > position {
+            return false;
+        }
+        if !watcher.is_canceled() && !watcher.outbox.is_closed() {
+            watcher.joined.store(true, Ordering::Release);
+            inner.index.insert(watcher.clone(), position + 1);
+        }
+        drop(inner);
+        watcher.outbox.changed.notify_waiters();
+        true
+    }
+
+    /// Lets a watch go for good.
+    pub(super) fn leave(&self, watcher: &Watcher) {
+        let mut inner = self.inner.lock();
+        watcher.canceled.store(true, Ordering::Release);
+        if watcher.joined.swap(false, Ordering::AcqRel) {
+            inner.index.remove(watcher);
+        }
+    }
+
+    /// Does something at the hub's position, with no event on its way: what is queued here comes after all events up to
+    /// the position, and before all others.
+    pub(super) fn at_position<T>(&self, work: impl FnOnce(Revision) -> T) -> T {
+        let inner = self.inner.lock();
+        work(inner.position)
+    }
+}
+
+fn gather(index: &Index, event: Event, touched: &mut Vec<Arc<Watcher>>) {
+    let mut shared: Option<Arc<Shared>> = None;
+    let (key, revision) = (event.entry.key.clone(), event.revision);
+    index.concerned(&key, revision, |watcher| {
+        if !watcher.wants(&event) {
+            return;
+        }
+        let shared = shared.get_or_insert_with(|| Arc::new(Shared::new(event.clone())));
+        let mut pending = watcher.pending.lock();
+        if pending.is_empty() {
+            touched.push(watcher.clone());
+        }
+        pending.push(shared.clone());
+    });
+}
