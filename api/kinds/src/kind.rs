@@ -44,6 +44,10 @@ pub struct Kind {
     pub selectable: &'static [Selectable],
     /// What names must look like.
     pub name_rule: NameRule,
+    /// What every client of the kind is told: that there is something better.
+    pub warning: Option<&'static str>,
+    /// Whether a delete that is done at once answers with the object, and not with a Status.
+    pub returns_deleted: bool,
     /// Whether values are encrypted in every file (Secrets).
     pub sealed: bool,
     /// For a kind that is another face of objects stored as some other kind (events.k8s.io Events are core Events).
@@ -272,6 +276,8 @@ impl Kind {
         cells: |object, now_us| vec![age(object, now_us)],
         selectable: &[],
         name_rule: crate::names::dns1123_subdomain,
+        warning: None,
+        returns_deleted: false,
         sealed: false,
         stored_as: None,
     };

@@ -48,6 +48,8 @@ impl fmt::Display for Path<'_> {
         }
         match self.step {
             Step::Field(name) if self.parent.is_some() => write!(f, ".{name}"),
+            // The object itself.
+            Step::Field("") => f.write_str("[]"),
             Step::Field(name) => f.write_str(name),
             Step::Index(index) => write!(f, "[{index}]"),
             Step::Key(key) => write!(f, "[{key}]"),

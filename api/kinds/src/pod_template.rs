@@ -1,6 +1,6 @@
 //! Pod templates, as workloads have them.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::findings::Findings;
 use crate::path::{Path, count, items, part, text};
@@ -8,6 +8,12 @@ use crate::{Cell, meta, pod, selector};
 
 /// Fills in what a template in `spec.template` leaves out.
 pub fn default(owner_spec: &mut Value) {
+    let Value::Object(owner) = owner_spec else { return };
+    // A template is there even when nothing is said of it.
+    let template = owner.entry("template").or_insert_with(|| Value::Object(Map::new()));
+    if let Value::Object(template) = template {
+        template.entry("spec").or_insert_with(|| Value::Object(Map::new()));
+    }
     if let Some(spec) = part(owner_spec, "template").and_then(|template| part(template, "spec")) {
         pod::default_spec(spec);
     }

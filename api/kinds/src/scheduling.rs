@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::findings::Findings;
-use crate::kind::{age, boolean, column, integer, set_generation, wide};
+use crate::kind::{age, boolean, column, integer, set_generation};
 use crate::path::{self, Path, default, is_true, text};
 use crate::{Causes, Kind, Scope, Strategy};
 
@@ -51,7 +51,7 @@ pub static PRIORITY_CLASS: Kind = Kind {
         },
         ..Strategy::PLAIN
     },
-    columns: &[integer("Value"), boolean("Global-Default"), column("Age"), wide("PreemptionPolicy")],
+    columns: &[integer("Value"), boolean("Global-Default"), column("Age"), column("PreemptionPolicy")],
     cells: |object, now_us| {
         vec![
             path::integer(object, "value").into(),

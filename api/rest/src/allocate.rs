@@ -114,7 +114,7 @@ async fn cluster_ip(
         let within = wanted.parse::<Ipv4Addr>().is_ok_and(|ip| ip.octets()[..2] == [a, b]);
         if !within {
             return Err(invalid(format!(
-                "Invalid value: [{wanted:?}]: failed to allocate IP {wanted}: the provided IP ({wanted}) is not in the valid range. The range of valid IPs is {a}.{b}.0.0/16"
+                "Invalid value: [{wanted:?}]: failed to allocate IP {wanted}: the provided network does not match the current range"
             )));
         }
         if !claim_address(api, context, service, wanted).await? {

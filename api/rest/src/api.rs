@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use api_kinds::Kind;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -14,7 +15,9 @@ use crate::context::Context;
 use crate::negotiate::{Encoding, Wanted};
 use crate::query::Query;
 use crate::route::Resource;
-use crate::{Config, Identity, Status, authz, discovery, health, negotiate, openapi, review, sub, verbs};
+use crate::token::{self, authenticate};
+use crate::verbs::watch_socket;
+use crate::{Config, Identity, Status, authz, compress, discovery, health, negotiate, openapi, review, sub, verbs};
 
 /// The API over a store. One a process.
 pub struct Api {
@@ -52,13 +55,35 @@ async fn serve(State(api): State<Arc<Api>>, request: Request) -> Response {
     if let Some(answer) = health::answer(&api, &path, request.uri().query().unwrap_or_default()) {
         return answer;
     }
-    let Some(identity) = request.extensions().get::<Identity>().cloned() else {
+    let identity = match request.extensions().get::<Identity>() {
+        Some(identity) => Some(identity.clone()),
+        None => bearer(&api, header_text(&request, header::AUTHORIZATION)).await,
+    };
+    let Some(identity) = identity else {
         return Status::unauthorized().into_response();
     };
     let accept = header_text(&request, header::ACCEPT);
     let encoding = Wanted::of(&accept, &Query::default(), false).map_or(Encoding::Json, |wanted| wanted.encoding);
+    let compresses = compress::wanted(&header_text(&request, header::ACCEPT_ENCODING));
     let response = dispatch(api, identity, &path, &accept, request).await.unwrap_or_else(Status::into_response);
-    negotiate::encoded(encoding, response).await
+    let response = negotiate::encoded(encoding, response).await;
+    if compresses { compress::answer(response) } else { response }
+}
+
+/// Who bears the token of an Authorization header, where the connection has no certificate.
+async fn bearer(api: &Api, header: String) -> Option<Identity> {
+    let (scheme, token) = header.trim().split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return None;
+    }
+    let deadline = Instant::now() + api.config.request_timeout;
+    match authenticate::bearer(api, token.trim(), &[], deadline).await {
+        Ok((identity, _)) => Some(identity),
+        Err(why) => {
+            tracing::debug!(%why, "a token was not accepted");
+            None
+        }
+    }
 }
 
 async fn dispatch(
@@ -70,39 +95,35 @@ async fn dispatch(
 ) -> Result<Response, Status> {
     let query = Query::parse(request.uri().query().unwrap_or_default())?;
     if request.method() == Method::GET
-        && let Some(answer) = document(path, accept, &request)
+        && let Some(answer) = document(&api, path, accept, &request)
     {
         return answer;
     }
-    let Some(resource) = Resource::parse(path) else { return Err(Status::no_such_path()) };
-    if request.method() == Method::POST && review::serves(&resource) {
+    let Some(resource) = Resource::parse(path).filter(|resource| discovery::knows(resource.group)) else {
+        return Ok((StatusCode::NOT_FOUND, "404 page not found\n").into_response());
+    };
+    if review::serves(&resource) {
+        if request.method() != Method::POST {
+            return Err(Status::method_not_allowed());
+        }
         let body = body(request).await?;
-        return review::answer(&identity, &resource, &body);
+        return review::answer(&api, &identity, &resource, &body).await;
     }
     let kind = resource.kind().ok_or_else(Status::no_such_path)?;
     if !resource.namespace.is_empty() && !kind.namespaced() {
         return Err(Status::no_such_path());
     }
     let verb = verb(request.method(), &resource, &query)?;
+    if resource.subresource.is_empty() && !kind.verbs.contains(&verb) {
+        return Err(Status::method_not_allowed());
+    }
     let wanted = Wanted::of(accept, &query, verb == "watch")?;
     let form = wanted.form;
+    form.check(&query)?;
     let authorized = authz::of(verb, kind, resource.subresource, resource.namespace, resource.name);
     authz::check(&identity, authorized)?;
     verbs::write_options::check(verb, &query)?;
-    let user_agent = header_text(&request, header::USER_AGENT);
-    let default_manager = user_agent.split('/').next().filter(|name| !name.is_empty()).unwrap_or("unknown");
-    let timeout = query.timeout.map_or(api.config.request_timeout, |t| t.min(api.config.request_timeout));
-    let context = Context {
-        identity,
-        kind,
-        namespace: resource.namespace.to_owned(),
-        deadline: Instant::now() + timeout,
-        dry_run: query.dry_run(),
-        epoch: None,
-        manager: query.field_manager.clone().unwrap_or_else(|| default_manager.chars().take(128).collect()),
-        validation: query.field_validation,
-        trusted: false,
-    };
+    let context = context(&api, identity, kind, resource.namespace, &query, &header_text(&request, header::USER_AGENT));
     let name = resource.name.to_owned();
     if !resource.subresource.is_empty() {
         let subresource = resource.subresource.to_owned();
@@ -110,33 +131,75 @@ async fn dispatch(
         let body = body(request).await?;
         return sub::serve(&api, context, &method, &name, &subresource, &query, &body).await;
     }
-    match verb {
+    let answer = match verb {
         "get" => verbs::get::serve(&api, &context, &name, &query, wanted).await,
         "list" => verbs::list::serve(&api, &context, &query, wanted).await,
-        "watch" => verbs::watch::serve(api, context, &name, &query, wanted).await,
+        "watch" if watch_socket::wanted(&request) => {
+            watch_socket::serve(api, context, &name, &query, wanted, request).await
+        }
+        "watch" => verbs::watch::serve(&api, &context, &name, &query, wanted).await,
         "create" => verbs::create::serve(&api, &context, &body(request).await?, form).await,
         "update" => verbs::update::serve(&api, &context, &name, &body(request).await?, form).await,
         "patch" => verbs::patch::serve(&api, &context, &name, "", &query, &body(request).await?, form).await,
         "delete" => verbs::delete::serve(&api, &context, &name, &query, &body(request).await?).await,
         _ => verbs::delete_collection::serve(&api, &context, &query, &body(request).await?).await,
+    };
+    answer.map(|answer| warned(answer, kind.warning))
+}
+
+/// An answer with what clients of its kind are to know.
+fn warned(mut answer: Response, warning: Option<&str>) -> Response {
+    if let Some(value) = warning.and_then(warning_header) {
+        answer.headers_mut().append(header::WARNING, value);
+    }
+    answer
+}
+
+fn warning_header(warning: &str) -> Option<HeaderValue> {
+    HeaderValue::from_str(&format!("299 - \"{}\"", warning.replace('\\', "\\\\").replace('"', "\\\""))).ok()
+}
+
+fn context(
+    api: &Api,
+    identity: Identity,
+    kind: &'static Kind,
+    namespace: &str,
+    query: &Query,
+    user_agent: &str,
+) -> Context {
+    let default_manager = user_agent.split('/').next().filter(|name| !name.is_empty()).unwrap_or("unknown");
+    let timeout = query.timeout.map_or(api.config.request_timeout, |t| t.min(api.config.request_timeout));
+    Context {
+        identity,
+        kind,
+        namespace: namespace.to_owned(),
+        deadline: Instant::now() + timeout,
+        dry_run: query.dry_run(),
+        epoch: None,
+        manager: query.field_manager.clone().unwrap_or_else(|| default_manager.chars().take(128).collect()),
+        validation: query.field_validation,
+        trusted: false,
     }
 }
 
 /// Documents about the API itself.
-fn document(path: &str, accept: &str, request: &Request) -> Option<Result<Response, Status>> {
+fn document(api: &Api, path: &str, accept: &str, request: &Request) -> Option<Result<Response, Status>> {
     if let Some(found) = discovery::serve(path, accept) {
         return Some(Ok(found));
     }
+    if let Some((found, media_type)) = token::discovery::document(&*api.config.tokens, path) {
+        return Some(Ok(typed(StatusCode::OK, media_type, found.to_string(), &[])));
+    }
     let known = request.headers().get(header::IF_NONE_MATCH).and_then(|v| v.to_str().ok());
-    openapi::serve(path, accept, known)
+    openapi::serve(path, request.uri().query().unwrap_or_default(), accept, known)
 }
 
 fn verb(method: &Method, resource: &Resource<'_>, query: &Query) -> Result<&'static str, Status> {
     let single = !resource.name.is_empty();
     Ok(match *method {
-        Method::GET | Method::HEAD if resource.watch || (query.watch && resource.subresource.is_empty()) => "watch",
-        Method::GET | Method::HEAD if single => "get",
-        Method::GET | Method::HEAD => "list",
+        Method::GET if resource.watch || (query.watch && resource.subresource.is_empty()) => "watch",
+        Method::GET if single => "get",
+        Method::GET => "list",
         Method::POST if single != resource.subresource.is_empty() => "create",
         Method::PUT if single => "update",
         Method::PATCH if single => "patch",
@@ -180,8 +243,7 @@ pub(crate) fn typed(
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     for warning in warnings {
-        let text = format!("299 - \"{}\"", warning.replace('\\', "\\\\").replace('"', "\\\""));
-        if let Ok(value) = HeaderValue::from_str(&text) {
+        if let Some(value) = warning_header(warning) {
             headers.append(header::WARNING, value);
         }
     }

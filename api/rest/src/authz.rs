@@ -29,7 +29,7 @@ fn node_may(node: &str, a: Attributes<'_>) -> bool {
         ("", "nodes", "status") => a.name == node,
         ("", "pods", "") => reads || matches!(a.verb, "create" | "delete"),
         ("", "pods", "status") => matches!(a.verb, "get" | "update" | "patch"),
-        ("", "pods", "eviction") => a.verb == "create",
+        ("", "pods", "eviction") | ("", "serviceaccounts", "token") => a.verb == "create",
         ("", "services" | "configmaps" | "secrets" | "serviceaccounts" | "endpoints" | "namespaces", _)
         | ("discovery.k8s.io", "endpointslices", _) => reads,
         ("", "events", _) => matches!(a.verb, "create" | "update" | "patch"),

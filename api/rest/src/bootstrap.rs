@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use crate::call::{Address, Caller, Verb};
 use crate::{Api, Status, allocate};
 
+/// Marks the EndpointSlices of the `kubernetes` Service that come and go with the ports of members.
+const MANAGED_BY: &str = "trireme";
 const NAMESPACES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
 
 /// Makes what is missing, and keeps the endpoints of the `kubernetes` Service current. Done by the manager at the start of
@@ -31,7 +33,35 @@ pub async fn ensure(api: &Api, caller: &Caller, members: &[Member]) -> Result<()
     });
     create(api, caller, "", "services", "default", "kubernetes", service).await?;
     write(api, caller, "", "endpoints", endpoints(members)).await?;
-    write(api, caller, "discovery.k8s.io", "endpointslices", endpoint_slice(members)).await
+    endpoint_slices(api, caller, members).await
+}
+
+/// Keeps the EndpointSlices of the `kubernetes` Service: one that bears its name, and more where members differ in port.
+async fn endpoint_slices(api: &Api, caller: &Caller, members: &[Member]) -> Result<(), Status> {
+    let wanted = slices(members);
+    let named = |slice: &Value| slice["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    let names: Vec<String> = wanted.iter().map(named).collect();
+    for slice in wanted {
+        write(api, caller, "discovery.k8s.io", "endpointslices", slice).await?;
+    }
+    let kind = &api_kinds::networking::endpoint_slice::ENDPOINT_SLICE;
+    let snapshot = api.store.snapshot();
+    let prefix = format!("{}default/kubernetes-", kind.key_prefix());
+    let outlived = snapshot.range(prefix.as_bytes(), None).filter_map(|entry| {
+        let slice: Value = serde_json::from_slice(&entry.value).ok()?;
+        let ours = slice["metadata"]["labels"]["endpointslice.kubernetes.io/managed-by"] == MANAGED_BY;
+        Some(named(&slice)).filter(|name| ours && !names.contains(name))
+    });
+    for name in outlived {
+        let address =
+            Address { group: "discovery.k8s.io", plural: "endpointslices", namespace: "default".to_owned(), name };
+        let delete = Verb::Delete { uid: None, at: None, grace_period_s: None, propagation: None };
+        match api.call(caller, &address, delete).await {
+            Err(status) if status.reason != "NotFound" => return Err(status),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 async fn create(
@@ -61,10 +91,11 @@ async fn write(
     plural: &'static str,
     object: Value,
 ) -> Result<(), Status> {
-    let address = Address { group, plural, namespace: "default".to_owned(), name: "kubernetes".to_owned() };
+    let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    let address = Address { group, plural, namespace: "default".to_owned(), name: name.clone() };
     match api.call(caller, &address, Verb::Update(object.clone())).await {
         Err(status) if status.reason == "NotFound" => {
-            create(api, caller, group, plural, "default", "kubernetes", object).await
+            create(api, caller, group, plural, "default", &name, object).await
         }
         other => other.map(drop),
     }
@@ -103,18 +134,28 @@ fn endpoints(members: &[Member]) -> Value {
     })
 }
 
-fn endpoint_slice(members: &[Member]) -> Value {
-    let all = addresses(members);
-    let mut hosts: Vec<&String> = all.iter().map(|(host, _)| host).collect();
-    hosts.dedup();
-    let endpoints: Vec<Value> =
-        hosts.iter().map(|host| json!({"addresses": [host], "conditions": {"ready": true}})).collect();
-    json!({
-        "metadata": {"name": "kubernetes", "namespace": "default", "labels": {"kubernetes.io/service-name": "kubernetes"}},
-        "addressType": "IPv4",
-        "ports": [{"name": "https", "port": all.first().map_or(6443, |(_, port)| *port), "protocol": "TCP"}],
-        "endpoints": endpoints,
-    })
+fn slices(members: &[Member]) -> Vec<Value> {
+    let mut by_port: std::collections::BTreeMap<u16, Vec<String>> = std::collections::BTreeMap::new();
+    for (host, port) in addresses(members) {
+        by_port.entry(port).or_default().push(host);
+    }
+    let slice = |(index, (port, hosts)): (usize, (u16, Vec<String>))| {
+        let endpoints: Vec<Value> =
+            hosts.iter().map(|host| json!({"addresses": [host], "conditions": {"ready": true}})).collect();
+        let mut labels = json!({"kubernetes.io/service-name": "kubernetes"});
+        let mut name = "kubernetes".to_owned();
+        if index > 0 {
+            name = format!("kubernetes-{port}");
+            labels["endpointslice.kubernetes.io/managed-by"] = MANAGED_BY.into();
+        }
+        json!({
+            "metadata": {"name": name, "namespace": "default", "labels": labels},
+            "addressType": "IPv4",
+            "ports": [{"name": "https", "port": port, "protocol": "TCP"}],
+            "endpoints": endpoints,
+        })
+    };
+    by_port.into_iter().enumerate().map(slice).collect()
 }
 
 /// Keys of claims on addresses and ports that no Service stands on: of a Service that was never written, or whose claims
@@ -133,4 +174,39 @@ pub fn orphaned_claims(snapshot: &raft_state::Snapshot) -> Vec<String> {
         .map(|entry| String::from_utf8_lossy(&entry.key).into_owned())
         .filter(|key| !used.contains(key))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_member_is_in_a_slice_that_names_its_port() {
+        let check = |addresses: &[&str], expected: &[(&str, u16, usize)]| {
+            let member = |address: &&str| Member {
+                id: 1,
+                name: String::new(),
+                peer_address: String::new(),
+                api_address: (*address).to_owned(),
+                voter: true,
+            };
+            let members: Vec<Member> = addresses.iter().map(member).collect();
+            let slices = slices(&members);
+            let found: Vec<(&str, u64, usize)> = slices
+                .iter()
+                .map(|slice| {
+                    let port = slice["ports"][0]["port"].as_u64().unwrap();
+                    (slice["metadata"]["name"].as_str().unwrap(), port, slice["endpoints"].as_array().unwrap().len())
+                })
+                .collect();
+            let expected: Vec<(&str, u64, usize)> = expected.iter().map(|(a, b, c)| (*a, u64::from(*b), *c)).collect();
+            assert_eq!(found, expected, "{addresses:?}");
+        };
+        check(&["10.0.0.1:6443", "10.0.0.2:6443", "10.0.0.3:6443"], &[("kubernetes", 6443, 3)]);
+        check(
+            &["127.0.0.1:6443", "127.0.0.1:6444", "127.0.0.1:6445"],
+            &[("kubernetes", 6443, 1), ("kubernetes-6444", 6444, 1), ("kubernetes-6445", 6445, 1)],
+        );
+        check(&[], &[]);
+    }
 }

@@ -5,11 +5,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use raft_state::Keyring;
 
+use crate::token::TokenKeys;
+
 /// Configuration, and the world as functions, so that a simulation can replace them.
 #[derive(Clone)]
 pub struct Config {
     /// Seals Secrets.
     pub keyring: Arc<dyn Keyring>,
+    /// Signs tokens of ServiceAccounts.
+    pub tokens: Arc<dyn TokenKeys>,
     /// The cluster's authority, PEM.
     pub ca_pem: String,
     /// Microseconds since the epoch.
@@ -25,10 +29,11 @@ pub struct Config {
 }
 
 impl Config {
-    /// Defaults with this keyring and authority.
-    pub fn new(keyring: Arc<dyn Keyring>, ca_pem: String) -> Self {
+    /// Defaults with these keys and this authority.
+    pub fn new(keyring: Arc<dyn Keyring>, tokens: Arc<dyn TokenKeys>, ca_pem: String) -> Self {
         Self {
             keyring,
+            tokens,
             ca_pem,
             now_us: || {
                 let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

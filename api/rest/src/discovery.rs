@@ -9,9 +9,11 @@ use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
-/// Virtual kinds that only take POST: what they answer, `review` says.
-const REVIEWS: [(&str, &str, &str, &str, bool); 5] = [
+/// Virtual kinds that only take POST: what they answer, `review` says. Group, version, plural, kind, and whether they are in
+/// a namespace.
+pub(crate) const REVIEWS: [(&str, &str, &str, &str, bool); 6] = [
     ("authentication.k8s.io", "v1", "selfsubjectreviews", "SelfSubjectReview", false),
+    ("authentication.k8s.io", "v1", "tokenreviews", "TokenReview", false),
     ("authorization.k8s.io", "v1", "localsubjectaccessreviews", "LocalSubjectAccessReview", true),
     ("authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", false),
     ("authorization.k8s.io", "v1", "selfsubjectrulesreviews", "SelfSubjectRulesReview", false),
@@ -33,7 +35,10 @@ pub(crate) fn serve(path: &str, accept: &str) -> Option<Response> {
         ("/apis", None) => (groups(), None),
         ("/version", _) => (version(), None),
         ("" | "/", _) => (
-            json!({"paths": ["/api", "/api/v1", "/apis", "/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]}),
+            json!({"paths": [
+                "/.well-known/openid-configuration", "/api", "/api/v1", "/apis", "/healthz", "/livez", "/openapi/v2",
+                "/openapi/v3", "/openid/v1/jwks", "/readyz", "/version",
+            ]}),
             None,
         ),
         _ => (below(path)?, None),
@@ -62,6 +67,11 @@ fn group_versions() -> &'static Vec<(&'static str, &'static str)> {
         }
         groups
     })
+}
+
+/// Whether anything is served of a group.
+pub(crate) fn knows(group: &str) -> bool {
+    group.is_empty() || group_versions().iter().any(|(known, _)| *known == group)
 }
 
 fn version() -> Value {

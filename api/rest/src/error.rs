@@ -78,6 +78,24 @@ impl Status {
         Self::new(409, "Conflict", message).of(kind, name)
     }
 
+    /// 409 of a subresource: `pods/binding`.
+    pub fn conflict_of(resource: &str, name: &str, why: &str) -> Self {
+        let message = format!("Operation cannot be fulfilled on {resource} {name:?}: {why}");
+        let mut status = Self::new(409, "Conflict", message);
+        status.details.insert("name".to_owned(), name.into());
+        status.details.insert("kind".to_owned(), resource.into());
+        status
+    }
+
+    /// 409: a delete's precondition does not hold. Kubernetes names the kind here, not the resource.
+    pub fn precondition(kind: &Kind, name: &str, why: &str) -> Self {
+        let dotted = if kind.group.is_empty() { kind.kind.to_owned() } else { format!("{}.{}", kind.kind, kind.group) };
+        let message = format!("Operation cannot be fulfilled on {dotted} {name:?}: {why}");
+        let mut status = Self::new(409, "Conflict", message).of(kind, name);
+        status.details.insert("kind".to_owned(), kind.kind.into());
+        status
+    }
+
     /// 409 with Kubernetes' text for an object that has changed.
     pub fn modified(kind: &Kind, name: &str) -> Self {
         let why = "the object has been modified; please apply your changes to the latest version and try again";
@@ -93,30 +111,35 @@ impl Status {
 
     /// 422 with every finding.
     pub fn invalid(kind: &Kind, name: &str, causes: &Causes) -> Self {
-        let shown: Vec<String> = causes.iter().map(ToString::to_string).collect();
-        let list = match &shown[..] {
-            [one] => one.clone(),
-            many => format!("[{}]", many.join(", ")),
-        };
         let dotted = if kind.group.is_empty() { kind.kind.to_owned() } else { format!("{}.{}", kind.kind, kind.group) };
-        let mut status = Self::new(422, "Invalid", format!("{dotted} {name:?} is invalid: {list}")).of(kind, name);
+        let message = format!("{dotted} {name:?} is invalid: {}", listed(causes));
+        let mut status = Self::new(422, "Invalid", message).of(kind, name);
         status.details.insert("kind".to_owned(), kind.kind.into());
-        causes
-            .iter()
-            .fold(status, |status, Cause { reason, field, message }| status.cause(reason.as_str(), message, field))
+        status.causes(causes)
+    }
+
+    /// 422 for an object of a kind that is answered and not stored.
+    pub fn invalid_virtual(group: &str, kind: &str, name: &str, causes: &Causes) -> Self {
+        let message = format!("{kind}.{group} {name:?} is invalid: {}", listed(causes));
+        let mut status = Self::new(422, "Invalid", message);
+        for (field, value) in [("name", name), ("group", group), ("kind", kind)] {
+            if !value.is_empty() {
+                status.details.insert(field.to_owned(), value.into());
+            }
+        }
+        status.causes(causes)
+    }
+
+    fn causes(self, causes: &[Cause]) -> Self {
+        causes.iter().fold(self, |status, cause| status.cause(cause.reason.as_str(), &cause.message, &cause.field))
     }
 
     /// 422 for options that make no sense: `ListOptions`, `PatchOptions` …
     pub fn invalid_options(kind: &str, causes: &[Cause]) -> Self {
-        let shown: Vec<String> = causes.iter().map(ToString::to_string).collect();
-        let list = match &shown[..] {
-            [one] => one.clone(),
-            many => format!("[{}]", many.join(", ")),
-        };
-        let mut status = Self::new(422, "Invalid", format!("{kind}.meta.k8s.io \"\" is invalid: {list}"));
+        let mut status = Self::new(422, "Invalid", format!("{kind}.meta.k8s.io \"\" is invalid: {}", listed(causes)));
         status.details.insert("group".to_owned(), "meta.k8s.io".into());
         status.details.insert("kind".to_owned(), kind.into());
-        causes.iter().fold(status, |status, cause| status.cause(cause.reason.as_str(), &cause.message, &cause.field))
+        status.causes(causes)
     }
 
     /// 422 for a patch that does not fit.
@@ -207,7 +230,7 @@ impl Status {
 
     /// 504 for a revision that this member has not reached.
     pub fn revision_too_large(requested: u64, current: u64) -> Self {
-        let message = format!("Too large resource version: {requested}, current: {current}");
+        let message = format!("Timeout: Too large resource version: {requested}, current: {current}");
         Self::timeout(message).cause("ResourceVersionTooLarge", "Too large resource version", "")
     }
 
@@ -260,8 +283,11 @@ impl Status {
     pub fn to_json(&self) -> Value {
         let mut status = json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-            "message": self.message, "reason": self.reason,
+            "message": self.message,
         });
+        if !self.reason.is_empty() {
+            status["reason"] = self.reason.into();
+        }
         if let Some(next) = &self.next {
             status["metadata"]["continue"] = next.clone().into();
         }
@@ -270,6 +296,15 @@ impl Status {
         }
         status["code"] = self.code.into();
         status
+    }
+}
+
+/// One finding as it is, more in brackets.
+fn listed(causes: &[Cause]) -> String {
+    let shown: Vec<String> = causes.iter().map(ToString::to_string).collect();
+    match &shown[..] {
+        [one] => one.clone(),
+        many => format!("[{}]", many.join(", ")),
     }
 }
 

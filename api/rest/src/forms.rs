@@ -109,13 +109,18 @@ impl Filter {
         let labels = Selector::parse(labels.unwrap_or_default()).map_err(Status::bad_request)?;
         let fields = api_kinds::selector::parse_fields(fields.unwrap_or_default()).map_err(Status::bad_request)?;
         for term in &fields {
-            let known = matches!(term.field.as_str(), "metadata.name" | "metadata.namespace")
+            // Nodes and Namespaces, which name their own fields, are in no namespace.
+            let everywhere = kind.namespaced() || kind.selectable.is_empty();
+            let known = term.field == "metadata.name"
+                || (term.field == "metadata.namespace" && everywhere)
                 || kind.selectable.iter().any(|(name, _)| *name == term.field);
             if !known {
-                let message = format!(
-                    "Unable to find {:?} that match label selector \"\", field selector {:?}: field label not supported: {}",
-                    kind.plural, term.field, term.field
-                );
+                let message = if kind.selectable.is_empty() {
+                    let only = "only \"metadata.name\", \"metadata.namespace\"";
+                    format!("{:?} is not a known field selector: {only}", term.field)
+                } else {
+                    format!("field label not supported: {}", term.field)
+                };
                 return Err(Status::bad_request(message));
             }
         }

@@ -9,11 +9,18 @@ use crate::Api;
 pub(crate) fn answer(api: &Api, path: &str, query: &str) -> Option<Response> {
     let standing = api.store.standing();
     let standing = standing.borrow();
-    let checks: &[(&str, bool)] = match path.trim_end_matches('/') {
-        "/livez" => &[("ping", true)],
-        "/readyz" | "/healthz" => &[("ping", true), ("store", standing.ready)],
+    let all = [("ping", true), ("store", standing.ready)];
+    let (probe, one) = path.trim_matches('/').split_once('/').unwrap_or((path.trim_matches('/'), ""));
+    let of_probe = match probe {
+        "livez" => &all[..1],
+        "readyz" | "healthz" => &all[..],
         _ => return None,
     };
+    let checks: Vec<(&str, bool)> =
+        of_probe.iter().filter(|(name, _)| one.is_empty() || *name == one).copied().collect();
+    if checks.is_empty() {
+        return Some((StatusCode::NOT_FOUND, "404 page not found\n").into_response());
+    }
     let sound = checks.iter().all(|(_, sound)| *sound);
     let code = if sound { StatusCode::OK } else { StatusCode::INTERNAL_SERVER_ERROR };
     if sound && !query.contains("verbose") {

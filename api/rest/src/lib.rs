@@ -10,6 +10,7 @@ pub mod api;
 mod authz;
 pub mod bootstrap;
 pub mod call;
+mod compress;
 mod config;
 mod context;
 mod discovery;
@@ -26,6 +27,7 @@ mod review;
 mod route;
 mod sub;
 mod table;
+pub mod token;
 mod verbs;
 
 pub use api::Api;

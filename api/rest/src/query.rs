@@ -56,7 +56,8 @@ impl Query {
         match name {
             "labelSelector" => self.label_selector = Some(value),
             "fieldSelector" => self.field_selector = Some(value),
-            "limit" => self.limit = value.parse().map_err(|_| bad(&value))?,
+            // Less than nothing is no limit.
+            "limit" => self.limit = usize::try_from(integer(&value)?).unwrap_or(0),
             "continue" => self.continue_token = Some(value).filter(|v| !v.is_empty()),
             "resourceVersion" => self.resource_version = Some(value).filter(|v| !v.is_empty()),
             "resourceVersionMatch" => self.resource_version_match = Some(value).filter(|v| !v.is_empty()),
@@ -74,12 +75,17 @@ impl Query {
             "force" => self.force = flag(&value),
             "includeObject" => self.include_object = Some(value),
             "propagationPolicy" => self.propagation_policy = Some(value).filter(|v| !v.is_empty()),
-            "gracePeriodSeconds" => self.grace_period_s = Some(value.parse().map_err(|_| bad(&value))?),
+            "gracePeriodSeconds" => self.grace_period_s = Some(integer(&value)?),
             "verbose" => self.verbose = true,
             _ => {}
         }
         Ok(())
     }
+}
+
+/// An integer, or Go's words about what is none.
+fn integer(text: &str) -> Result<i64, Status> {
+    text.parse().map_err(|_| Status::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax")))
 }
 
 /// A Go duration in its common forms: `30s`, `1m30s`, `500ms`.

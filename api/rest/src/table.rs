@@ -5,6 +5,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use crate::Status;
+use crate::query::Query;
 
 /// The form that a client asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +30,18 @@ pub(crate) enum Include {
 }
 
 impl Form {
+    /// Refuses a table whose rows are to carry something that there is not.
+    pub(crate) fn check(self, query: &Query) -> Result<(), Status> {
+        match query.include_object.as_deref() {
+            Some(other) if !matches!(other, "" | "None" | "Metadata" | "Object") && self != Self::Plain => {
+                Err(Status::bad_request(format!(
+                    "Unable to convert to Table as requested: includeObject: Invalid value: {other:?}: must be 'Metadata', 'Object', 'None', or empty"
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// One object in this form.
     pub(crate) fn one(self, kind: &'static Kind, bytes: Bytes, now_us: i64) -> Result<Bytes, Status> {
         if self == Self::Plain {

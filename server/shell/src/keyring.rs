@@ -12,6 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use raft_state::Payload;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use ring::hkdf::{HKDF_SHA256, Salt};
 use ring::rand::{SecureRandom, SystemRandom};
 
 impl raft_state::Keyring for Keyring {
@@ -82,6 +83,20 @@ impl Keyring {
             })
             .collect::<Result<_>>()?;
         Ok(Self { keys, random: SystemRandom::new() })
+    }
+
+    /// A key for another purpose out of each key, newest first: whoever has the keyring has these too, and a purpose's keys
+    /// tell nothing of the keyring's.
+    pub fn derived(&self, purpose: &str) -> Result<Vec<[u8; KEY_BYTES]>> {
+        let salt = Salt::new(HKDF_SHA256, b"trireme keyring");
+        let derive = |(_, key, _): &(u32, [u8; KEY_BYTES], LessSafeKey)| {
+            let mut derived = [0; KEY_BYTES];
+            let info = [purpose.as_bytes()];
+            let filled = salt.extract(key).expand(&info, HKDF_SHA256).and_then(|okm| okm.fill(&mut derived));
+            filled.ok().context("a derived key of the wrong length")?;
+            Ok(derived)
+        };
+        self.keys.iter().rev().map(derive).collect()
     }
 
     /// Writes it where only its owner reads.

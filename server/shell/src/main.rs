@@ -28,6 +28,7 @@ mod simnode;
 mod standing;
 mod stop;
 mod tls;
+mod tokens;
 
 use std::process::ExitCode;
 

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use crate::keyring::Keyring;
 use crate::pki::Pair;
+use crate::tokens::TokenKeys;
 use crate::{etcd, runtime, serve, standing, stop, tls};
 
 /// `trireme server`
@@ -148,7 +149,8 @@ pub async fn start(options: Options, stop: watch::Receiver<bool>) -> Result<()> 
     let mut router = standing::router(store.clone());
     let mut manager = None;
     if serves == Serves::Kubernetes {
-        let api = Api::new(store.clone(), api_rest::Config::new(keyring, ca_pem.clone()));
+        let tokens = Arc::new(TokenKeys::derived(&keyring)?);
+        let api = Api::new(store.clone(), api_rest::Config::new(keyring, tokens, ca_pem.clone()));
         router = router.merge(api.clone().router());
         let (store, ca_pem, boot_id) = (store.clone(), ca_pem.clone(), node.boot_id());
         manager = Some(server_manager::Options { store, api, runtime: Arc::new(runtime::Tokio), boot_id, ca_pem });

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::findings::Findings;
-use crate::kind::{age, column, integer};
+use crate::kind::{age, column};
 use crate::path::{Path, is_true, items, text};
 use crate::{Causes, Kind, Strategy, path};
 
@@ -23,9 +23,9 @@ pub static CONTROLLER_REVISION: Kind = Kind {
         },
         ..Strategy::PLAIN
     },
-    columns: &[column("Controller"), integer("Revision"), column("Age")],
+    columns: &[column("Controller"), column("Revision"), column("Age")],
     cells: |object, now_us| {
-        vec![controller(object).into(), path::integer(object, "revision").into(), age(object, now_us)]
+        vec![controller(object).into(), path::integer(object, "revision").to_string().into(), age(object, now_us)]
     },
     ..Kind::BASE
 };

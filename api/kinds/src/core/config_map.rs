@@ -97,7 +97,7 @@ mod tests {
         check(json!({"data": {"a": "x".repeat(DATA_BYTES_MAX)}}), &[]);
         check(
             json!({"data": {"a": "x".repeat(DATA_BYTES_MAX + 1)}}),
-            &[": Too long: may not be more than 1048576 bytes"],
+            &["[]: Too long: may not be more than 1048576 bytes"],
         );
     }
 

@@ -27,6 +27,7 @@ pub static ENDPOINTS: Kind = Kind {
     },
     columns: &[column("Endpoints"), column("Age")],
     cells: |object, now_us| vec![shown(object).into(), age(object, now_us)],
+    warning: Some("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"),
     ..Kind::BASE
 };
 

@@ -56,6 +56,7 @@ pub static NAMESPACE: Kind = Kind {
     cells: |object, now_us| vec![text(&object["status"], "phase").into(), age(object, now_us)],
     selectable: &[("status.phase", |object| text(&object["status"], "phase").to_owned())],
     name_rule: names::dns1123_label,
+    returns_deleted: true,
     ..Kind::BASE
 };
 

@@ -54,6 +54,7 @@ pub static RESOURCE_QUOTA: Kind = Kind {
     },
     columns: &[column("Request"), column("Limit"), column("Age")],
     cells,
+    returns_deleted: true,
     ..Kind::BASE
 };
 

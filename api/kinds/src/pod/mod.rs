@@ -89,6 +89,7 @@ pub static POD: Kind = Kind {
         ("status.podIP", |o| text(&o["status"], "podIP").to_owned()),
         ("status.nominatedNodeName", |o| text(&o["status"], "nominatedNodeName").to_owned()),
     ],
+    returns_deleted: true,
     ..Kind::BASE
 };
 

@@ -47,6 +47,7 @@ pub static PERSISTENT_VOLUME_CLAIM: Kind = Kind {
         wide("VolumeMode"),
     ],
     cells,
+    returns_deleted: true,
     ..Kind::BASE
 };
 

@@ -44,6 +44,7 @@ pub static STORAGE_CLASS: Kind = Kind {
         column("Age"),
     ],
     cells,
+    returns_deleted: true,
     ..Kind::BASE
 };
 

@@ -45,6 +45,7 @@ pub static PERSISTENT_VOLUME: Kind = Kind {
         wide("VolumeMode"),
     ],
     cells,
+    returns_deleted: true,
     ..Kind::BASE
 };
 

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Attributes, Plugin};
+use super::{Attributes, Operation, Plugin};
 use crate::Status;
 
 pub(super) const PLUGIN: Plugin = Plugin { name: "DefaultTolerationSeconds", admit };
@@ -10,7 +10,8 @@ pub(super) const PLUGIN: Plugin = Plugin { name: "DefaultTolerationSeconds", adm
 const SECONDS: i64 = 300;
 
 fn admit(a: &mut Attributes<'_>) -> Result<(), Status> {
-    if !a.creates("Pod") {
+    // At updates too: a client that leaves them out does not mean to take them away, and could not.
+    if a.context.kind.kind != "Pod" || !a.subresource.is_empty() || a.operation == Operation::Delete {
         return Ok(());
     }
     let mut tolerations = a.object["spec"]["tolerations"].as_array().cloned().unwrap_or_default();

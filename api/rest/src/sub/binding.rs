@@ -22,6 +22,9 @@ pub(super) async fn serve(
         return Err(Status::method_not_allowed());
     }
     let binding = decode::body(body)?.value;
+    if binding["metadata"]["name"].as_str().unwrap_or_default() != name {
+        return Err(Status::bad_request("name in URL does not match name in Binding object"));
+    }
     let node = binding["target"]["name"].as_str().unwrap_or_default();
     if node.is_empty() {
         return Err(Status::unprocessable(format!("Binding {name:?} is invalid: target.name: Required value")));
@@ -36,7 +39,7 @@ pub(super) async fn serve(
 pub(crate) async fn bind(api: &Api, context: &Context, name: &str, uid: &str, node: &str) -> Result<Written, Status> {
     let now = api_kinds::time::rfc3339(api.now_us());
     let make = |old: &Value| {
-        let refuse = |why: &str| Err(Status::conflict(context.kind, name, why));
+        let refuse = |why: &str| Err(Status::conflict_of("pods/binding", name, why));
         if !uid.is_empty() && old["metadata"]["uid"] != uid {
             return refuse(&format!(
                 "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
@@ -61,5 +64,5 @@ pub(crate) async fn bind(api: &Api, context: &Context, name: &str, uid: &str, no
         new["status"]["conditions"] = conditions.into();
         Ok(new)
     };
-    update::run(api, context, name, Change { subresource: "binding", make: &make, tracked: false }).await
+    update::run(api, context, name, Change { subresource: "binding", make: &make, tracked: true }).await
 }

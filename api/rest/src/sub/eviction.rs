@@ -23,6 +23,9 @@ pub(super) async fn serve(
         return Err(Status::method_not_allowed());
     }
     let eviction = decode::body(body)?.value;
+    if eviction["metadata"]["name"].as_str().unwrap_or_default() != name {
+        return Err(Status::bad_request("name in URL does not match name in Eviction object"));
+    }
     let inner = Incoming {
         content_type: String::new(),
         bytes: if eviction["deleteOptions"].is_object() {

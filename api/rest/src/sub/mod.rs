@@ -5,6 +5,7 @@ mod eviction;
 mod finalize;
 mod scale;
 mod status;
+mod token;
 
 pub(crate) use binding::bind;
 pub(crate) use finalize::finalize;
@@ -33,6 +34,7 @@ pub(crate) async fn serve(
         "scale" => scale::serve(api, &context, method, name, query, body).await,
         "binding" => binding::serve(api, &context, method, name, body).await,
         "eviction" => eviction::serve(api, &context, method, name, query, body).await,
+        "token" => token::serve(api, &context, method, name, query, body).await,
         "finalize" => finalize::serve(api, &context, method, name, body).await,
         // What would need a container behind it.
         other => Err(Status::not_implemented(format!(

@@ -1,6 +1,7 @@
 //! `/scale`: the number of replicas as autoscaling/v1 Scale.
 
 use api_kinds::scale;
+use api_schema::FieldValidation;
 use api_schema::patch::merge;
 use axum::response::Response;
 use http::{Method, StatusCode};
@@ -10,7 +11,7 @@ use crate::api::{Incoming, json};
 use crate::context::Context;
 use crate::query::Query;
 use crate::verbs::update::{self, Change};
-use crate::verbs::{decode, get};
+use crate::verbs::{decode, get, patch};
 use crate::{Api, Status};
 
 pub(super) async fn serve(
@@ -44,6 +45,17 @@ pub(super) async fn serve(
             merge::apply(&mut wanted, &sent).map_err(|error| Status::bad_request(error.to_string()))?;
         } else {
             wanted = sent.clone();
+        }
+        let schema = decode::schema(&scale::SCALE)?;
+        let shown = wanted.to_string();
+        api_schema::check(schema, &mut wanted, &[], FieldValidation::Ignore).map_err(|error| match is_patch {
+            true => patch::misshapen(&shown, &error),
+            false => Status::bad_request(error.of_kind(scale::SCALE.version, scale::SCALE.kind)),
+        })?;
+        update::check_place(context, name, &wanted)?;
+        let causes = (scale::SCALE.strategy.validate)(&wanted);
+        if !causes.is_empty() {
+            return Err(Status::invalid(&scale::SCALE, name, &causes));
         }
         let mut new = old.clone();
         scale::set(&mut new, &wanted).map_err(Status::bad_request)?;

@@ -31,6 +31,8 @@ fn from_protobuf(incoming: &Incoming, expected: Option<Schema<'static>>) -> Resu
 pub(crate) fn delete_options(incoming: &Incoming) -> Result<Value, Status> {
     let parsed = match incoming.content_type.as_str() {
         PROTOBUF => from_protobuf(incoming, Schema::named("io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"))?,
+        "" | "application/json" => parse::json(&incoming.bytes)
+            .map_err(|why| Status::bad_request(format!("couldn't get version/kind; json parse error: {why}")))?,
         _ => body(incoming)?,
     };
     Ok(parsed.value)

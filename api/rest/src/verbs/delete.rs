@@ -48,14 +48,19 @@ impl Options {
         if let Some(cause) = unknown_dry_run(&dry_run) {
             return Err(Status::invalid_options("DeleteOptions", &[cause]));
         }
+        let refused = |reason, message| {
+            let field = "propagationPolicy".to_owned();
+            Err(Status::invalid_options("DeleteOptions", &[Cause { reason, field, message }]))
+        };
         match options.propagation.as_deref() {
+            Some(policy) if body["orphanDependents"].is_boolean() && body["propagationPolicy"].is_string() => {
+                let why = "orphanDependents and deletionPropagation cannot be both set";
+                refused(Reason::Invalid, format!("Invalid value: {policy:?}: {why}"))
+            }
             None | Some("Foreground" | "Background" | "Orphan") => Ok(options),
             Some(other) => {
-                let message = format!(
-                    "Unsupported value: {other:?}: supported values: \"Background\", \"Foreground\", \"Orphan\""
-                );
-                let field = "propagationPolicy".to_owned();
-                Err(Status::invalid_options("DeleteOptions", &[Cause { reason: Reason::NotSupported, field, message }]))
+                let supported = "\"Foreground\", \"Background\", \"Orphan\", \"nil\"";
+                refused(Reason::NotSupported, format!("Unsupported value: {other:?}: supported values: {supported}"))
             }
         }
     }
@@ -79,8 +84,7 @@ pub(crate) async fn serve(
     let options = Options::read(incoming, query)?;
     match run(api, context, name, &options).await? {
         Deleted::Marked(bytes) => Ok(respond(StatusCode::OK, bytes, &[])),
-        // Pods come back as they were, other objects as a Status, as kubectl expects of each.
-        Deleted::Gone(object) if context.kind.kind == "Pod" => Ok(respond(StatusCode::OK, object.to_string(), &[])),
+        Deleted::Gone(object) if context.kind.returns_deleted => Ok(respond(StatusCode::OK, object.to_string(), &[])),
         Deleted::Gone(object) => {
             let kind = context.kind;
             let mut details = json!({"name": name, "kind": kind.plural, "uid": object["metadata"]["uid"]});
@@ -154,7 +158,7 @@ async fn once(
             metadata.insert("deletionGracePeriodSeconds".to_owned(), grace.into());
             if kind.kind == "Namespace" {
                 marked["status"]["phase"] = "Terminating".into();
-            } else if let Some(generation) = marked["metadata"]["generation"].as_i64() {
+            } else if let Some(generation) = old["metadata"]["generation"].as_i64().filter(|_| !already) {
                 marked["metadata"]["generation"] = (generation + 1).into();
             }
         }
@@ -179,8 +183,14 @@ fn check_preconditions(context: &Context, name: &str, old: &Value, options: &Opt
     let differs = |what: &str, wanted: &Option<String>, found: &Value| {
         wanted.as_ref().filter(|wanted| found != wanted.as_str()).map(|wanted| {
             let found = found.as_str().unwrap_or_default();
-            let why = format!("Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}");
-            Status::conflict(context.kind, name, &why)
+            let happened = match what {
+                "UID" => "deleted and then recreated",
+                _ => "modified",
+            };
+            let why = format!(
+                "the {what} in the precondition ({wanted}) does not match the {what} in record ({found}). The object might have been {happened}"
+            );
+            Status::precondition(context.kind, name, &why)
         })
     };
     let metadata = &old["metadata"];

@@ -23,7 +23,7 @@ use crate::negotiate::{Encoding, Wanted};
 use crate::object::decode;
 use crate::query::Query;
 use crate::table::{Form, partial, row, table};
-use crate::{Api, Status};
+use crate::{Api, Status, compress};
 
 /// Bodies are sent in pieces of about this size.
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -49,7 +49,9 @@ impl Continue {
             (value["v"] == "trireme/1").then_some(())?;
             Some(Self { revision: value["rv"].as_u64()?, after: value["after"].as_str()?.to_owned() })
         });
-        read.ok_or_else(|| Status::bad_request("continue key is not valid: unknown continue token"))
+        read.ok_or_else(|| {
+            Status::bad_request("invalid continue token: continue key is not valid: it is not one of this cluster's")
+        })
     }
 }
 
@@ -96,7 +98,13 @@ async fn in_protobuf(context: &Context, page: Page) -> Response {
         let piece = (!chunk.is_empty()).then(|| Ok::<Bytes, std::convert::Infallible>(chunk.freeze()))?;
         Some((piece, (messages, None)))
     });
-    typed(StatusCode::OK, Encoding::Protobuf.media_type(), Body::from_stream(chunks), &[])
+    let response = typed(StatusCode::OK, Encoding::Protobuf.media_type(), Body::from_stream(chunks), &[]);
+    if length > CHUNK_BYTES { long(response) } else { response }
+}
+
+fn long(mut response: Response) -> Response {
+    response.extensions_mut().insert(compress::Long);
+    response
 }
 
 /// Reads a page.
@@ -189,7 +197,7 @@ fn plain(context: &Context, page: Page) -> Response {
         }
         Some((Ok::<Bytes, std::convert::Infallible>(chunk.freeze()), (objects, None, first)))
     });
-    respond(StatusCode::OK, Body::from_stream(chunks), &[])
+    long(respond(StatusCode::OK, Body::from_stream(chunks), &[]))
 }
 
 fn join(into: &mut BytesMut, objects: &[Bytes], mut first: bool) {

@@ -10,5 +10,6 @@ pub(crate) mod list_options;
 pub(crate) mod patch;
 pub(crate) mod update;
 pub(crate) mod watch;
+pub(crate) mod watch_socket;
 pub(crate) mod write;
 pub(crate) mod write_options;

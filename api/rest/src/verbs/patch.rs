@@ -84,6 +84,7 @@ pub(crate) async fn run(
     let make = |old: &Value| {
         let mut new = old.clone();
         patch_value(schema, &mut new, patch)?;
+        update::check_place(context, name, &new)?;
         // A patch names a revision only when it says so itself.
         let named = match patch {
             Patch::Merge(p) | Patch::Strategic(p) => p["metadata"].get("resourceVersion").is_some(),
@@ -115,6 +116,11 @@ fn as_invalid(schema: Schema<'static>, old: &Value, patch: &Patch, error: &Decod
             }
         }
     };
+    misshapen(&shown, error)
+}
+
+/// 422 for a patch that makes something of the wrong shape.
+pub(crate) fn misshapen(shown: &str, error: &DecodeError) -> Status {
     let finding = format!("Invalid value: {shown:?}: {error}");
     Status::unprocessable(format!(" \"\" is invalid: patch: {finding}")).cause("FieldValueInvalid", &finding, "patch")
 }
@@ -125,7 +131,8 @@ fn patch_value(schema: Schema<'static>, target: &mut Value, patch: &Patch) -> Re
         PatchError::Failed(message) => Status::internal(message),
         PatchError::TooLarge { .. } => Status::new(413, "RequestEntityTooLarge", error.to_string()),
         PatchError::DoesNotApply(message) => {
-            Status::unprocessable(format!("the server rejected our request due to an error in our request: {message}"))
+            tracing::debug!(message, "a patch does not apply");
+            Status::unprocessable("the server rejected our request due to an error in our request")
         }
     };
     match patch {
@@ -150,6 +157,11 @@ async fn apply_patch(
     let schema = decode::schema(context.kind)?;
     let parsed = decode::body(incoming)?;
     let config = parsed.value;
+    let (api_version, kind) = (config["apiVersion"].as_str(), config["kind"].as_str());
+    if api_version.is_none_or(str::is_empty) || kind.is_none_or(str::is_empty) {
+        let gvk = api_schema::apply::gvk(&config);
+        return Err(Status::new(500, "", format!("invalid object type: {gvk}")));
+    }
     decode::check_kind(context.kind, &config)?;
     let warnings = duplicates(context, &parsed.duplicates)?;
     let config = typed(schema, &config).map_err(|error| refused(&config, &error))?;
@@ -183,7 +195,7 @@ async fn apply_patch(
     let mut written = match update::run(api, context, name, Change { subresource, make: &make, tracked: true }).await {
         Err(status) if status.reason == "NotFound" && subresource.is_empty() && status.message.contains(name) => {
             if version.is_some() {
-                return Err(status);
+                return Err(Status::modified(context.kind, name));
             }
             create::run_applied(api, context, wanted.into_owned()).await?
         }
@@ -209,7 +221,7 @@ fn refused(config: &Value, error: &ApplyError) -> Status {
     match error {
         ApplyError::Conflicts(conflicts) => Status::apply_conflicts(conflicts, error.to_string()),
         ApplyError::ManagedFieldsPresent => Status::bad_request(error.to_string()),
-        ApplyError::Untyped(_) | ApplyError::Inconvertible(_) => Status::internal(error.of_object(config)),
+        ApplyError::Untyped(_) | ApplyError::Inconvertible(_) => Status::new(500, "", error.of_object(config)),
     }
 }
 

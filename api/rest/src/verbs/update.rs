@@ -59,12 +59,7 @@ pub(crate) async fn replace(
     object: Value,
 ) -> Result<Written, Status> {
     let kind = context.kind;
-    let given = object["metadata"]["name"].as_str().unwrap_or_default();
-    if given != name && !given.is_empty() {
-        return Err(Status::bad_request(format!(
-            "the name of the object ({given}) does not match the name on the URL ({name})"
-        )));
-    }
+    check_place(context, name, &object)?;
     let pinned = object["metadata"]["resourceVersion"].as_str().is_some_and(|v| !v.is_empty() && v != "0");
     if !pinned && !kind.strategy.unconditional_update {
         let cause = api_kinds::Cause {
@@ -238,6 +233,31 @@ fn check_preconditions(context: &Context, name: &str, old: &Value, new: &Value) 
         }
         _ => Ok(()),
     }
+}
+
+/// That an object names the place of its path: an object that says otherwise was meant for another.
+pub(crate) fn check_place(context: &Context, name: &str, object: &Value) -> Result<(), Status> {
+    let given = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
+    match given("name") {
+        "" => {
+            return Err(Status::bad_request(format!(
+                "the name of the object ({name} based on URL) was undeterminable: name must be provided"
+            )));
+        }
+        other if other != name => {
+            return Err(Status::bad_request(format!(
+                "the name of the object ({other}) does not match the name on the URL ({name})"
+            )));
+        }
+        _ => {}
+    }
+    let namespace = given("namespace");
+    if context.kind.namespaced() && !namespace.is_empty() && namespace != context.namespace {
+        return Err(Status::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ));
+    }
+    Ok(())
 }
 
 /// What the server writes in metadata stays as it was.

@@ -34,7 +34,8 @@ const LIFETIME_MIN: Duration = Duration::from_secs(1800);
 /// Events taken from the cursor at a time.
 const BATCH: usize = 256;
 
-struct Watcher {
+/// A watch under way.
+pub(super) struct Watcher {
     kind: &'static Kind,
     cursor: Box<dyn Cursor>,
     filter: Filter,
@@ -51,22 +52,49 @@ struct Watcher {
     done: bool,
 }
 
+/// What a watch begins with.
+pub(super) enum Begun {
+    Watcher(Box<Watcher>),
+    /// It cannot begin, and says so in its stream, as Kubernetes' watch cache does.
+    Refused(Bytes),
+}
+
 pub(crate) async fn serve(
-    api: Arc<Api>,
-    context: Context,
+    api: &Api,
+    context: &Context,
     name: &str,
     query: &Query,
     wanted: Wanted,
 ) -> Result<Response, Status> {
+    let body = match begin(api, context, name, query, wanted).await? {
+        Begun::Refused(event) => Body::from(event),
+        Begun::Watcher(watcher) => Body::from_stream(stream::unfold(watcher, |mut watcher| async move {
+            let piece = watcher.next().await?;
+            Some((Ok::<Bytes, std::convert::Infallible>(piece), watcher))
+        })),
+    };
+    Ok(typed(StatusCode::OK, media_type(wanted.encoding), body, &[]))
+}
+
+/// Begins a watch.
+pub(super) async fn begin(
+    api: &Api,
+    context: &Context,
+    name: &str,
+    query: &Query,
+    wanted: Wanted,
+) -> Result<Begun, Status> {
     let mut filter = Filter::parse(context.kind, query.label_selector.as_deref(), query.field_selector.as_deref())?;
     if !name.is_empty() {
         filter = filter.named(name);
     }
     list_options::check(query, true)?;
-    let (start, initial) = beginning(&api, &context, query, &filter).await?;
+    let (start, initial) = beginning(api, context, query, &filter).await?;
     let cursor = match api.store.watch(context.prefix().as_bytes(), start) {
         Ok(cursor) => cursor,
-        Err(error) => return Ok(refused(wanted.encoding, &Status::watching(&error))),
+        Err(error) => {
+            return Ok(Begun::Refused(framed(wanted.encoding, "ERROR", &Status::watching(&error).to_json())));
+        }
     };
     let now = Instant::now();
     let spread = Duration::from_millis(u64::try_from((api.config.random)() % 1_800_000).unwrap_or(0));
@@ -91,12 +119,7 @@ pub(crate) async fn serve(
     if query.send_initial_events == Some(true) && query.allow_bookmarks {
         watcher.bookmark(true);
     }
-    drop(initial);
-    let events = stream::unfold(watcher, |mut watcher| async move {
-        let piece = watcher.next().await?;
-        Some((Ok::<Bytes, std::convert::Infallible>(piece), watcher))
-    });
-    Ok(typed(StatusCode::OK, media_type(wanted.encoding), Body::from_stream(events), &[]))
+    Ok(Begun::Watcher(Box::new(watcher)))
 }
 
 /// The revision that a watch starts behind, and the objects that it begins with: without a revision, or at 0, what is there,
@@ -120,11 +143,6 @@ async fn beginning(
         initial.extend(snapshot.range(prefix.as_bytes(), None).filter(|e| filter.selects(context.kind, e)).cloned());
     }
     Ok((snapshot.revision(), initial))
-}
-
-/// A watch that cannot begin says so in its stream, as Kubernetes' watch cache does.
-fn refused(encoding: Encoding, status: &Status) -> Response {
-    typed(StatusCode::OK, media_type(encoding), framed(encoding, "ERROR", &status.to_json()), &[])
 }
 
 fn media_type(encoding: Encoding) -> &'static str {
@@ -156,9 +174,15 @@ fn line(event: &str, object: &[u8]) -> Bytes {
 impl Watcher {
     /// The next piece of the stream; `None` at its end.
     async fn next(&mut self) -> Option<Bytes> {
+        let first = self.next_event().await?;
+        Some(self.joined(first))
+    }
+
+    /// The next event alone; `None` at the end. Nothing is lost when it is given up half-way.
+    pub(super) async fn next_event(&mut self) -> Option<Bytes> {
         loop {
-            if let Some(piece) = self.ready.pop_front() {
-                return Some(self.joined(piece));
+            if let Some(event) = self.ready.pop_front() {
+                return Some(event);
             }
             if self.done {
                 return None;

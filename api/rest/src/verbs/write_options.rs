@@ -45,8 +45,7 @@ pub(crate) fn unknown_dry_run(values: &[String]) -> Option<Cause> {
     if values.iter().all(|value| value == "All") {
         return None;
     }
-    // As Go prints a list of strings.
     let shown: Vec<String> = values.iter().map(|value| format!("{value:?}")).collect();
-    let message = format!("Unsupported value: []string{{{}}}: supported values: \"All\"", shown.join(", "));
+    let message = format!("Unsupported value: [{}]: supported values: \"All\"", shown.join(","));
     Some(Cause { reason: Reason::NotSupported, field: "dryRun".to_owned(), message })
 }

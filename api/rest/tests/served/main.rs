@@ -1,8 +1,12 @@
 //! The router over the solo store: what clients get, status by status and header by header.
 
+mod documents;
 mod events;
 mod protobuf;
 mod reads;
+mod refusals;
 mod server;
+mod sockets;
 mod statuses;
+mod tokens;
 mod watches;

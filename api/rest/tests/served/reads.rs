@@ -69,7 +69,11 @@ async fn revisions_that_make_no_sense_are_refused() {
         ("?continue=rubbish", 400, "continue key is not valid"),
         ("?limit=x", 400, "x"),
         ("?labelSelector=a%3D%3D%3Db", 400, "unable to parse requirement: found '='"),
-        ("?fieldSelector=spec.nothing%3Db", 400, "field label not supported"),
+        (
+            "?fieldSelector=spec.nothing%3Db",
+            400,
+            "\"spec.nothing\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\"",
+        ),
     ];
     for (query, code, message) in cases {
         let (found, _, said) = server.get(&format!("{MAPS}{query}")).await.refusal();

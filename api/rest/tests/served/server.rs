@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use api_rest::call::Caller;
+use api_rest::token::{PublicKey, TokenKeys};
 use api_rest::{Api, Config, Identity, bootstrap};
 use axum::Router;
 use axum::body::Body;
@@ -22,6 +23,24 @@ pub struct Server {
     pub store: Arc<Solo>,
 }
 
+/// Signs with a checksum: enough to tell a token that was made here from one that was not.
+struct TestTokens;
+
+impl TokenKeys for TestTokens {
+    fn sign(&self, message: &[u8]) -> Vec<u8> {
+        let sum = message.iter().fold(7_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(*byte)));
+        sum.to_be_bytes().to_vec()
+    }
+
+    fn verify(&self, key_id: &str, message: &[u8], signature: &[u8]) -> bool {
+        key_id == "test" && self.sign(message) == signature
+    }
+
+    fn public(&self) -> Vec<PublicKey> {
+        vec![PublicKey { id: "test".to_owned(), bytes: vec![1; 32] }]
+    }
+}
+
 /// An answer, read whole.
 pub struct Answer {
     pub code: StatusCode,
@@ -33,7 +52,7 @@ impl Server {
     /// With what every cluster has.
     pub async fn new() -> Self {
         let store = Solo::new();
-        let mut config = Config::new(Arc::new(TestKeyring), String::new());
+        let mut config = Config::new(Arc::new(TestKeyring), Arc::new(TestTokens), String::new());
         config.request_timeout = Duration::from_secs(5);
         let api = Api::new(store.clone(), config);
         let caller = Caller {
@@ -45,6 +64,16 @@ impl Server {
         };
         bootstrap::ensure(&api, &caller, &[]).await.unwrap();
         Self { router: api.router(), store }
+    }
+
+    /// Serves over HTTP/1.1 on a port of its own, every client an administrator.
+    pub async fn listen(&self) -> std::net::SocketAddr {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let admin = Identity::new("admin", vec!["system:masters".to_owned()]);
+        let router = self.router.clone().layer(axum::Extension(admin));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        address
     }
 
     /// Sends a request with headers as an administrator; the answer's body is still to be read.
@@ -98,6 +127,20 @@ impl Server {
             request.extensions_mut().insert(Identity::new(user, Vec::new()));
         }
         let (head, body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
+        Answer { code: head.status, headers: head.headers, body: body.collect().await.unwrap().to_bytes() }
+    }
+
+    /// A request by the bearer of a token, over a connection without a certificate.
+    pub async fn as_bearer(&self, token: &str, method: Method, path: &str, body: &Value) -> Answer {
+        let request = Request::builder().method(method).uri(path).header("authorization", format!("Bearer {token}"));
+        let request = request.header("content-type", "application/json");
+        let (head, body) = self
+            .router
+            .clone()
+            .oneshot(request.body(Body::from(body.to_string())).unwrap())
+            .await
+            .unwrap()
+            .into_parts();
         Answer { code: head.status, headers: head.headers, body: body.collect().await.unwrap().to_bytes() }
     }
 

@@ -52,7 +52,7 @@ impl ApplyError {
     /// The message of the Status; `object` is the configuration.
     pub fn of_object(&self, object: &Value) -> String {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let gvk = format!("{}, Kind={}", text(&object["apiVersion"]), text(&object["kind"]));
+        let gvk = gvk(object);
         let metadata = &object["metadata"];
         let place = format!("{}/{}; {gvk}", text(&metadata["namespace"]), text(&metadata["name"]));
         match self {
@@ -63,6 +63,13 @@ impl ApplyError {
             _ => self.to_string(),
         }
     }
+}
+
+/// Group, version and kind as Go prints them: `/v1, Kind=Pod`, `apps/v1, Kind=Deployment`.
+pub fn gvk(object: &Value) -> String {
+    let text = |field: &str| object[field].as_str().unwrap_or_default();
+    let (group, version) = text("apiVersion").split_once('/').unwrap_or(("", text("apiVersion")));
+    format!("{group}/{version}, Kind={}", text("kind"))
 }
 
 fn conflict_message(conflicts: &[Conflict]) -> String {

@@ -16,7 +16,7 @@ mod server_side;
 mod track;
 mod typing;
 
-pub use error::{ApplyError, Conflict};
+pub use error::{ApplyError, Conflict, gvk};
 pub use field_set::FieldSet;
 pub use server_side::{apply, typed};
 pub use track::track_update;

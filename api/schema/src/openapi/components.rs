@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use api_kinds::Kind;
 use serde_json::{Map, Value, json};
 
+use super::descriptions;
 use crate::definitions::{Definition, Definitions, Field, ListKind, Type};
 
 const QUANTITY: &str = "io.k8s.apimachinery.pkg.api.resource.Quantity";
@@ -86,19 +87,27 @@ fn collect_type(definitions: &Definitions, ty: &Type, into: &mut BTreeSet<String
     }
 }
 
-fn schema(definition: &Definition, dialect: Dialect) -> Value {
+fn schema(definition: &'static Definition, dialect: Dialect) -> Value {
+    let text = descriptions::of_type(&definition.name);
     if let Some(scalar) = &definition.scalar {
-        return scalar_schema(scalar, dialect);
+        let mut schema = scalar_schema(scalar, dialect);
+        if let Some(text) = text {
+            schema["description"] = text.into();
+        }
+        return schema;
     }
     let fields = definition.fields_by_name();
     let mut schema = Map::new();
+    if let Some(text) = text {
+        schema.insert("description".to_owned(), text.into());
+    }
     schema.insert("type".to_owned(), json!("object"));
     let required: Vec<&&str> = fields.iter().filter(|(_, field)| field.required).map(|(name, _)| name).collect();
     if !required.is_empty() {
         schema.insert("required".to_owned(), json!(required));
     }
     if !fields.is_empty() {
-        let properties = fields.iter().map(|(name, field)| ((*name).to_owned(), property(field, dialect)));
+        let properties = fields.iter().map(|(name, field)| ((*name).to_owned(), property(definition, field, dialect)));
         schema.insert("properties".to_owned(), Value::Object(properties.collect()));
     }
     if definition.atomic {
@@ -127,10 +136,13 @@ fn unions(definition: &Definition) -> Value {
     Value::Array(unions.collect())
 }
 
-fn property(field: &Field, dialect: Dialect) -> Value {
+fn property(owner: &Definition, field: &'static Field, dialect: Dialect) -> Value {
     let shape = shape(&field.ty, dialect);
     let Value::Object(mut facts) = shape else { return shape };
     let mut more = extensions(field);
+    if let Some(text) = descriptions::of_field(&owner.name, field.name()) {
+        more.insert("description".to_owned(), text.into());
+    }
     if field.in_place && dialect == Dialect::V3 {
         more.insert("default".to_owned(), json!({}));
     }

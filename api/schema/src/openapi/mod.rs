@@ -1,10 +1,12 @@
 //! OpenAPI documents, made from the registry of kinds and the table of types: what kubectl's `explain`, `apply` and
-//! client-side checks read. Types carry the `x-kubernetes-*` facts and no descriptions.
+//! client-side checks read. Types carry the `x-kubernetes-*` facts and descriptions of our own.
 //!
 //! All documents are made when the first one is asked for, and kept: they depend on nothing but this binary.
 
 mod components;
+mod descriptions;
 mod paths;
+mod proto;
 mod v2;
 
 use std::sync::OnceLock;
@@ -22,8 +24,8 @@ const VERSION: &str = "v1.37.0";
 pub struct Document {
     /// `api/v1`, `apis/apps/v1`: served at `/openapi/v3/<path>`.
     pub path: String,
-    /// The document.
-    pub json: Vec<u8>,
+    /// The document: JSON, unless its maker says otherwise.
+    pub bytes: Vec<u8>,
     /// Of the document: the `hash` parameter under which it never changes, and its ETag.
     pub hash: String,
 }
@@ -60,10 +62,20 @@ pub fn v2() -> &'static Document {
     SWAGGER.get_or_init(|| seal(v2::document(), String::new()))
 }
 
+/// The same document in protobuf (gnostic's `openapi.v2.Document`).
+pub fn v2_protobuf() -> &'static Document {
+    static SWAGGER: OnceLock<Document> = OnceLock::new();
+    SWAGGER.get_or_init(|| {
+        let bytes = proto::encode(&v2::document());
+        let hash = format!("{:032X}", xxh3_128(&bytes));
+        Document { path: String::new(), bytes, hash }
+    })
+}
+
 fn seal(document: Value, path: String) -> Document {
-    let json = document.to_string().into_bytes();
-    let hash = format!("{:032X}", xxh3_128(&json));
-    Document { path, json, hash }
+    let bytes = document.to_string().into_bytes();
+    let hash = format!("{:032X}", xxh3_128(&bytes));
+    Document { path, bytes, hash }
 }
 
 fn group_paths() -> Vec<String> {
@@ -110,7 +122,7 @@ mod tests {
     use super::*;
 
     fn document(path: &str) -> Value {
-        serde_json::from_slice(&v3(path).expect("a document").json).unwrap()
+        serde_json::from_slice(&v3(path).expect("a document").bytes).unwrap()
     }
 
     /// Every reference of a document leads to one of its schemas.
@@ -146,7 +158,7 @@ mod tests {
             let url = index["paths"][&path]["serverRelativeURL"].as_str().unwrap();
             assert_eq!(url, format!("/openapi/v3/{path}?hash={}", v3(&path).unwrap().hash));
         }
-        let swagger: Value = serde_json::from_slice(&v2().json).unwrap();
+        let swagger: Value = serde_json::from_slice(&v2().bytes).unwrap();
         let mut found = Vec::new();
         dangling(&swagger, "#/definitions/", &swagger["definitions"], &mut found);
         assert_eq!(found, Vec::<String>::new());

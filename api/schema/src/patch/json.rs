@@ -10,8 +10,8 @@ const OPERATIONS_MAX: usize = 10_000;
 /// Applies a patch; on an error the target is as it was.
 ///
 /// # Errors
-/// `Malformed` when it is no patch, `TooLarge` beyond 10,000 operations, `DoesNotApply` when a path is missing or a test
-/// fails.
+/// `Malformed` when it is no list, `TooLarge` beyond 10,000 operations, `DoesNotApply` when an operation is none, a path is
+/// missing or a test fails.
 pub fn apply(target: &mut Value, patch: &Value) -> Result<(), PatchError> {
     let Some(operations) = patch.as_array() else {
         let found = crate::go::kind_of(patch);
@@ -22,8 +22,8 @@ pub fn apply(target: &mut Value, patch: &Value) -> Result<(), PatchError> {
     if operations.len() > OPERATIONS_MAX {
         return Err(PatchError::TooLarge { max: OPERATIONS_MAX, found: operations.len() });
     }
-    let patch: json_patch::Patch = serde_json::from_value(patch.clone())
-        .map_err(|error| PatchError::Malformed(format!("error decoding patch: {error}")))?;
+    let patch: json_patch::Patch =
+        serde_json::from_value(patch.clone()).map_err(|error| PatchError::DoesNotApply(error.to_string()))?;
     json_patch::patch(target, &patch).map_err(|error| PatchError::DoesNotApply(error.to_string()))
 }
 

@@ -10,7 +10,10 @@ use super::PatchError;
 /// `Malformed` when the patch is no object: it would replace the whole object.
 pub fn apply(target: &mut Value, patch: &Value) -> Result<(), PatchError> {
     if !patch.is_object() {
-        return Err(PatchError::Malformed("Invalid JSON Patch".to_owned()));
+        let found = crate::go::kind_of(patch);
+        return Err(PatchError::Malformed(format!(
+            "error decoding patch: json: cannot unmarshal {found} into Go value of type map[string]interface {{}}"
+        )));
     }
     merge(target, patch);
     Ok(())

@@ -8,7 +8,7 @@ mod envelope;
 mod read;
 mod scalar;
 mod table;
-mod wire;
+pub(crate) mod wire;
 mod write;
 
 pub use envelope::{MAGIC, envelope, is_enveloped};

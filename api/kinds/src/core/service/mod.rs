@@ -62,6 +62,7 @@ pub static SERVICE: Kind = Kind {
     ],
     // Since 1.36 a Service's name need not start with a letter (KEP-5311).
     name_rule: names::dns1123_label,
+    returns_deleted: true,
     ..Kind::BASE
 };
 
