@@ -107,6 +107,7 @@ pub enum Intent {
         node: String,
     },
     /// Report an event (events.k8s.io/v1 and core/v1 share storage); equal ones are counted up in a series.
+    /// Behind another intent it tells of that one, and is told once it is done.
     Event {
         /// About whom.
         regarding: Target,

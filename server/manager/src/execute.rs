@@ -48,11 +48,33 @@ fn address(target: Target) -> Address {
     Address { group: target.group, plural: target.plural, namespace: target.namespace, name: target.name }
 }
 
+/// A plan's intents, each with the events behind it, which tell of it. Events at the beginning stand alone.
+fn with_events(intents: Vec<Intent>) -> Vec<Vec<Intent>> {
+    let mut groups: Vec<Vec<Intent>> = Vec::new();
+    for intent in intents {
+        match groups.last_mut() {
+            Some(group) if matches!(intent, Intent::Event { .. }) => group.push(intent),
+            _ => groups.push(vec![intent]),
+        }
+    }
+    groups
+}
+
+/// Does one thing, and tells of it once it is done: what was refused did not happen.
+async fn in_turn(executor: &Executor, caller: &Caller, component: &str, group: Vec<Intent>) -> Result<u64, Status> {
+    let mut revision = 0;
+    for intent in group {
+        revision = one(executor, caller, component, intent).await?.max(revision);
+    }
+    Ok(revision)
+}
+
 /// Carries a plan out, its intents side by side, and reports.
 pub(super) async fn carry_out(executor: Arc<Executor>, work: Work, reports: mpsc::UnboundedSender<Report>) {
     let caller = executor.caller(work.controller.name);
+    let groups = with_events(work.plan.intents);
     let mut calls: FuturesUnordered<_> =
-        work.plan.intents.into_iter().map(|intent| one(&executor, &caller, work.controller.name, intent)).collect();
+        groups.into_iter().map(|group| in_turn(&executor, &caller, work.controller.name, group)).collect();
     let mut done = Done::default();
     let mut void = None;
     while let Some(outcome) = calls.next().await {
