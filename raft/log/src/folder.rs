@@ -20,7 +20,7 @@ impl Folder {
     /// # Errors
     /// [`Error::InUse`] with the holder's pid when another process has it.
     pub fn lock(path: &Path) -> Result<Self, Error> {
-        fs::create_dir_all(path).map_err(Error::file(path))?;
+        make_folder(path)?;
         let name = path.join("in-use-by");
         let mut lock = OpenOptions::new()
             .read(true)
@@ -41,6 +41,23 @@ impl Folder {
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// Makes a folder where there is none, and its name durable: a file survives a loss of power when it was synced, but only
+/// if the names that lead to it do.
+///
+/// # Errors
+/// When it cannot be made, or the folder that it lies in not be synced.
+pub fn make_folder(path: &Path) -> Result<(), Error> {
+    fs::create_dir_all(path).map_err(Error::file(path))?;
+    let path = fs::canonicalize(path).map_err(Error::file(path))?;
+    let mut above = path.ancestors().skip(1);
+    if let Some(parent) = above.next() {
+        sync(parent)?;
+    }
+    // Those further up may be new too, or not ours to open.
+    above.for_each(|folder| drop(sync(folder)));
+    Ok(())
 }
 
 /// Makes a rename or a new file in this folder durable.

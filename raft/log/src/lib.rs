@@ -18,6 +18,6 @@ mod state;
 mod tail;
 
 pub use error::Error;
-pub use folder::Folder;
+pub use folder::{Folder, make_folder};
 pub use log::{Log, Recovered};
 pub use state::{Applied, StateStore};

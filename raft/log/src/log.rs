@@ -10,7 +10,7 @@ use planted_bugs::planted;
 use rocksdb::{DB, DBCompressionType, DBRecoveryMode, Direction, IteratorMode, Options, WriteBatch, WriteOptions};
 
 use crate::tail::Tail;
-use crate::{Error, codec};
+use crate::{Error, codec, folder};
 
 const ENTRIES: u8 = b'e';
 const VOTE: &[u8] = b"m/vote";
@@ -86,10 +86,12 @@ impl Log {
         options.set_manual_wal_flush(true);
         // A record torn by a crash was never synced; anything else that is wrong is an error, not a cut.
         options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
-        std::fs::create_dir_all(path).map_err(Error::file(path))?;
+        folder::make_folder(path)?;
         let db = DB::open(&options, path.join("rocksdb"))?;
         check_format(&db)?;
         let (tail, acknowledged) = Tail::open(&path.join("tail"))?;
+        // RocksDB syncs what is in its folder, and not the folder's own name.
+        folder::sync(path)?;
         let recovered = Self::recover(&db)?;
         let end = recovered.range.map(|(_, last)| last).or(recovered.purged.as_ref().map(|(i, _)| *i)).unwrap_or(0);
         if end < acknowledged {

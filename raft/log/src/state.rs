@@ -139,10 +139,11 @@ impl StateStore {
     /// # Errors
     /// When it is damaged, of another format, or sealed with other keys.
     pub fn open(root: &Path, keyring: Arc<dyn Keyring>) -> Result<(Self, State, Applied), Error> {
-        fs::create_dir_all(root).map_err(Error::file(root))?;
+        folder::make_folder(root)?;
         let number = current(root)?;
         remove_others(root, number)?;
         let db = open_database(&folder_of(root, number))?;
+        folder::sync(root)?;
         let Loaded { state, applied, marks } = load(&db, keyring)?;
         let store = Self { root: root.to_owned(), db: RwLock::new(Arc::new(db)), marks: Mutex::new(marks) };
         Ok((store, state, applied))

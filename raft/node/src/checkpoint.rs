@@ -72,7 +72,7 @@ pub(crate) struct Checkpoints {
 impl Checkpoints {
     /// Takes up the latest complete checkpoint of an earlier life and removes what else lies about. Blocks.
     pub(crate) fn open(folder: &Path, store: Arc<StateStore>) -> io::Result<Self> {
-        fs::create_dir_all(folder)?;
+        raft_log::make_folder(folder)?;
         let mut complete: Vec<(u64, PathBuf)> = Vec::new();
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();

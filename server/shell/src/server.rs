@@ -46,6 +46,12 @@ pub struct Args {
     /// Serve the store alone: etcd's API over an empty keyspace, without Kubernetes' API and its controllers.
     #[arg(long, env = "TRIREME_STORE_ONLY", requires = "etcd_listen")]
     store_only: bool,
+    /// Bytes of log beyond the latest snapshot that make the next one.
+    #[arg(long, default_value_t = Limits::default().snapshot_log_bytes, env = "TRIREME_SNAPSHOT_LOG_BYTES")]
+    snapshot_log_bytes: u64,
+    /// Bytes of log kept below the latest snapshot, for members that lag a little; others get the snapshot.
+    #[arg(long, default_value_t = Limits::default().keep_log_bytes, env = "TRIREME_KEEP_LOG_BYTES")]
+    keep_log_bytes: u64,
     /// A first member, `<id>=<name>,<peer address>,<api address>[,<etcd url>]`; once for each, the same on all.
     #[arg(long = "member", required = true, env = "TRIREME_MEMBERS", value_delimiter = ';')]
     members: Vec<FirstMember>,
@@ -128,7 +134,11 @@ pub async fn run(args: Args) -> Result<()> {
         } else {
             Compaction::default()
         },
-        limits: Limits::default(),
+        limits: Limits {
+            snapshot_log_bytes: args.snapshot_log_bytes,
+            keep_log_bytes: args.keep_log_bytes,
+            ..Limits::default()
+        },
     };
     let api_listener = serve::bind(args.api_listen).await?;
     let etcd = match &args.etcd_listen {

@@ -1,0 +1,137 @@
+//! Availability: on the majority's side no request fails, or waits, for longer than a second.
+
+use std::time::Duration;
+
+use super::{Checker, Evidence, Verdict};
+use crate::cluster;
+use crate::majority::spans;
+use crate::samples::Sample;
+
+/// The row.
+pub static CHECKER: Checker = Checker {
+    name: "available",
+    text: "no connected master of the majority's side lets requests fail or wait for longer than a second",
+    check,
+};
+
+/// What a client may notice of a fault.
+const LIMIT: Duration = Duration::from_secs(1);
+
+/// A time in which a master had to serve.
+struct Window {
+    master: usize,
+    begin: Duration,
+    end: Duration,
+}
+
+fn check(evidence: &Evidence) -> Verdict {
+    let mut verdict = Verdict::default();
+    let mut longest = Duration::ZERO;
+    let mut watched = Duration::ZERO;
+    let mut requests = 0;
+    for window in windows(evidence) {
+        let samples: Vec<&Sample> = evidence
+            .samples
+            .iter()
+            .filter(|s| s.master == window.master && s.begun >= window.begin && s.begun < window.end)
+            .collect();
+        watched += window.end - window.begin;
+        requests += samples.len();
+        let worst = samples.iter().map(|sample| (outage(evidence, &window, &samples, sample), sample.begun)).max();
+        if let Some((outage, at)) = worst {
+            longest = longest.max(outage);
+            if outage > LIMIT {
+                let at = at.as_secs_f64();
+                verdict.find(
+                    format!("{} served nobody for {outage:.1?} from {at:.3} s on", cluster::name(window.master)),
+                    Vec::new(),
+                );
+            }
+        }
+    }
+    if requests > 0 {
+        verdict.looked_at = format!(
+            "{requests} requests in {:.0} master-seconds, the longest wait {:.0} ms",
+            watched.as_secs_f64(),
+            longest.as_secs_f64() * 1000.0
+        );
+    }
+    verdict
+}
+
+/// Times in which each master was in the core, without interruption.
+fn windows(evidence: &Evidence) -> Vec<Window> {
+    let spans = spans(&evidence.faults, evidence.masters, evidence.length);
+    let mut windows: Vec<Window> = Vec::new();
+    for master in 0..evidence.masters {
+        let mut open: Option<Window> = None;
+        for span in &spans {
+            if !span.core.contains(&master) {
+                windows.extend(open.take());
+                continue;
+            }
+            open.get_or_insert(Window { master, begin: span.begin, end: span.end }).end = span.end;
+        }
+        windows.extend(open);
+    }
+    windows
+}
+
+/// How long a request was without service: until it was served itself, or when it failed, until any other was that
+/// ended later. Times in which this machine stood still do not count.
+fn outage(evidence: &Evidence, window: &Window, samples: &[&Sample], sample: &Sample) -> Duration {
+    let over = if sample.served {
+        sample.ended
+    } else if sample.ended - sample.begun > LIMIT {
+        // It hung, whatever became of others.
+        sample.ended
+    } else {
+        samples.iter().find(|other| other.served && other.ended >= sample.ended).map_or(window.end, |other| other.ended)
+    };
+    let over = over.min(window.end);
+    let stalled: Duration =
+        evidence.stalls.iter().map(|(from, until)| (*until).min(over).saturating_sub((*from).max(sample.begun))).sum();
+    over.saturating_sub(sample.begun).saturating_sub(stalled)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nemeses::{Impact, Struck};
+
+    fn ms(count: u64) -> Duration {
+        Duration::from_millis(count)
+    }
+
+    /// Requests to m1 as (begun, ended, served), with m2 out from 1 s to 3 s, or m1 itself.
+    fn anomalies(requests: &[(u64, u64, bool)], out: usize) -> usize {
+        let samples = requests
+            .iter()
+            .map(|(begun, ended, served)| Sample {
+                master: 0,
+                begun: ms(*begun),
+                ended: ms(*ended),
+                served: *served,
+                write: true,
+            })
+            .collect();
+        let fault = Struck {
+            nemesis: "kill",
+            impact: Impact::out(String::new(), [out].into()),
+            begun: ms(1000),
+            ended: Some(ms(2000)),
+            recovered: Some(ms(3000)),
+        };
+        let evidence = Evidence { masters: 3, length: ms(10_000), samples, faults: vec![fault], ..Evidence::default() };
+        check(&evidence).anomalies.len()
+    }
+
+    #[test]
+    fn a_second_is_the_limit_on_the_majoritys_side() {
+        assert_eq!(anomalies(&[(1100, 1900, true)], 1), 0);
+        assert_eq!(anomalies(&[(1100, 2200, true)], 1), 1, "it waited too long");
+        assert_eq!(anomalies(&[(1100, 1200, false), (1300, 1400, true)], 1), 0, "it failed for a moment");
+        assert_eq!(anomalies(&[(1100, 1200, false), (2300, 2400, true)], 1), 1, "it failed for too long");
+        assert_eq!(anomalies(&[(1100, 2900, false)], 0), 0, "the master itself was out");
+    }
+}
