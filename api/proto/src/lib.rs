@@ -8,6 +8,12 @@ pub mod peer {
     tonic::include_proto!("trireme.peer.v1");
 }
 
+/// What a backup file holds.
+#[allow(missing_docs, unreachable_pub, unused_qualifications, clippy::all)]
+pub mod backup {
+    tonic::include_proto!("trireme.backup.v1");
+}
+
 /// The etcd v3 API, as its clients speak it. The three packages refer to each other by these names.
 #[allow(missing_docs, unreachable_pub, unused_qualifications, clippy::all)]
 pub mod etcd {
@@ -23,4 +29,13 @@ pub mod etcd {
     pub mod mvccpb {
         tonic::include_proto!("mvccpb");
     }
+}
+
+/// Trireme's own API, `trireme.v1`.
+#[allow(missing_docs, unreachable_pub, unused_qualifications, clippy::all)]
+pub mod v1 {
+    tonic::include_proto!("trireme.v1");
+
+    /// The descriptors of this package, for gRPC reflection.
+    pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/trireme.v1.descriptors"));
 }

@@ -34,6 +34,8 @@ pub(crate) struct Applied {
     pub(crate) revision: Revision,
     /// The epoch in force there.
     pub(crate) epoch: Epoch,
+    /// Over everything that lives there.
+    pub(crate) hash: u128,
 }
 
 /// Encodes one proposal.
@@ -67,7 +69,7 @@ fn decode_membership(bytes: &[u8]) -> io::Result<StoredMembership> {
     Ok(StoredMembership::new(at.map(loaded_id), Membership::try_from(voters)?))
 }
 
-fn encode_applied(id: &LogId, membership: &StoredMembership) -> raft_log::Applied {
+pub(crate) fn encode_applied(id: &LogId, membership: &StoredMembership) -> raft_log::Applied {
     raft_log::Applied {
         index: id.index + 1,
         log_id: codec::encode(&stored_id(id)),
@@ -251,7 +253,8 @@ impl Applier {
     fn announce(&self) {
         let snapshot = self.state.snapshot();
         let index = self.position.borrow().last_log_id.map_or(0, |id| id.index);
-        self.applied.send_replace(Applied { index, revision: snapshot.revision(), epoch: snapshot.epoch() });
+        let (revision, epoch, hash) = (snapshot.revision(), snapshot.epoch(), snapshot.hash());
+        self.applied.send_replace(Applied { index, revision, epoch, hash });
     }
 }
 

@@ -51,6 +51,17 @@ pub struct Node {
     pub(crate) host: Mutex<Option<Host>>,
 }
 
+/// The state of a member in one number, to be compared with that of others at the same index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StateHash {
+    /// Log index.
+    pub index: u64,
+    /// The store's revision there.
+    pub revision: Revision,
+    /// Over all live entries and leases.
+    pub hash: u128,
+}
+
 impl Node {
     /// Starts a member and returns once its peer port is open and Raft runs; [`Store::standing`] says when it serves.
     ///
@@ -77,6 +88,12 @@ impl Node {
     /// This member's id.
     pub fn id(&self) -> u64 {
         self.id
+    }
+
+    /// The hash over all that lives in the store, with the log index as of which it holds.
+    pub fn state_hash(&self) -> StateHash {
+        let Applied { index, revision, hash, .. } = *self.applied.borrow();
+        StateHash { index, revision, hash }
     }
 
     /// What this member counts.

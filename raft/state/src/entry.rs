@@ -29,6 +29,8 @@ pub struct Entry {
     pub lease: i64,
     /// Where in `value` the spliced bytes `"resourceVersion":"N",` stand; `None` for opaque values.
     pub spliced: Option<Spliced>,
+    /// Whether the stored form is encrypted: `value` is in memory only.
+    pub sealed: bool,
     /// Digest of (key, stored bytes, revisions): summand of the rolling state hash.
     pub digest: u128,
     /// Other forms of the value (decoded, tables …), made at most once. See [`Entry::forms`].
@@ -65,6 +67,7 @@ impl Entry {
             version: record.version,
             lease: record.lease,
             spliced,
+            sealed: matches!(payload, Payload::Sealed { .. }),
             digest: digest(revision, record),
             forms: OnceLock::new(),
         })
@@ -95,6 +98,7 @@ impl Entry {
             version: self.version,
             lease: self.lease,
             spliced,
+            sealed: self.sealed,
             digest: 0,
             forms: OnceLock::new(),
         }

@@ -55,6 +55,11 @@ impl Snapshot {
         self.scalars.hash
     }
 
+    /// The state's small numbers.
+    pub fn scalars(&self) -> &Scalars {
+        &self.scalars
+    }
+
     /// The live entry of a key.
     pub fn get(&self, key: &[u8]) -> Option<&Arc<Entry>> {
         self.partitions.get(partition(key))?.get(key)

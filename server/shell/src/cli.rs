@@ -30,6 +30,8 @@ enum Command {
     FrontDoor(crate::frontdoor::Args),
     /// Ask a master, or the front door, whether it can serve: exit code 0 when it can.
     Health(crate::health::Args),
+    /// Save a backup of a cluster, look into one, restore a cluster from one.
+    Snapshot(crate::snapshot::Args),
     /// Issue certificates for a cluster whose masters do not share a folder.
     Certs(crate::certs::Args),
     /// Run a whole cluster as processes on this machine (what ./x up does).
@@ -48,6 +50,7 @@ pub fn run() -> Result<()> {
             Command::Dev(args) => crate::dev::run(args).await,
             Command::FrontDoor(args) => crate::frontdoor::run_command(args).await,
             Command::Health(args) => crate::health::run(args).await,
+            Command::Snapshot(args) => crate::snapshot::run(args).await,
             Command::Certs(args) => crate::certs::run(args),
             Command::Local(args) => crate::local::run(args).await,
         }

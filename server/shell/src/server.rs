@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use crate::keyring::Keyring;
 use crate::pki::Pair;
 use crate::tokens::TokenKeys;
-use crate::{etcd, runtime, serve, standing, stop, tls};
+use crate::{etcd, grpc, runtime, serve, standing, stop, tls};
 
 /// `trireme server`
 #[derive(Debug, clap::Args)]
@@ -59,7 +59,7 @@ pub struct Args {
 
 /// A member as the command line gives it.
 #[derive(Clone, Debug)]
-pub struct FirstMember(Member);
+pub struct FirstMember(pub Member);
 
 impl FromStr for FirstMember {
     type Err = anyhow::Error;
@@ -154,9 +154,12 @@ pub async fn start(options: Options, stop: watch::Receiver<bool>) -> Result<()> 
     let Options { node, keyring, ca_pem, api_pair, api_listener, etcd, serves } = options;
     make_folder(&node.data_dir)?;
     let (data_dir, cluster_id) = (node.data_dir.clone(), node.cluster_id.clone());
+    let source = grpc::Source { cluster: cluster_id.clone(), member: node.name.clone(), keyring: keyring.clone() };
     let node = Node::start(node).await.context("starting the store")?;
     let store: Arc<dyn Store> = node.clone();
-    let mut router = standing::router(store.clone());
+    let registry_is_free = serves == Serves::Store;
+    let grpc = grpc::router(&grpc::Options { node: node.clone(), registry_is_free, source })?;
+    let mut router = standing::router(store.clone()).merge(grpc);
     let mut manager = None;
     if serves == Serves::Kubernetes {
         let tokens = Arc::new(TokenKeys::derived(&keyring)?);

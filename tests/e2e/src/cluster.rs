@@ -51,8 +51,18 @@ impl Cluster {
     /// # Errors
     /// When it does not, with its last words.
     pub fn up(masters: usize, nodes: usize) -> Result<Self> {
+        Self::from(masters, nodes, |_, _| Ok(()))
+    }
+
+    /// As [`Cluster::up`], in a folder that `prepare` makes, given its path and the base port.
+    ///
+    /// # Errors
+    /// As [`Cluster::up`], and those of `prepare`.
+    pub fn from(masters: usize, nodes: usize, prepare: impl FnOnce(&Path, u16) -> Result<()>) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("trireme-e2e-").tempdir()?;
         let base_port = free_base_port();
+        std::fs::remove_dir(dir.path())?;
+        prepare(dir.path(), base_port)?;
         let output = Command::new(binary())
             .args(["local", "--dir"])
             .arg(dir.path())
@@ -66,6 +76,11 @@ impl Cluster {
         let at = |name: &str| dir.path().join(name);
         let credentials = Credentials::read(&at("ca.crt"), &at("admin.crt"), &at("admin.key"))?;
         Ok(Self { dir, base_port, masters, credentials })
+    }
+
+    /// How many masters it has.
+    pub fn masters(&self) -> usize {
+        self.masters
     }
 
     /// Its folder.

@@ -249,7 +249,7 @@ pub async fn sees(node: &Node, name: &str) -> bool {
     snapshot.get(&key(name)).is_some()
 }
 
-fn keyring() -> Arc<dyn Keyring> {
+pub fn keyring() -> Arc<dyn Keyring> {
     /// Turns every bit around.
     struct Turned;
     impl Keyring for Turned {

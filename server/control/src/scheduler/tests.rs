@@ -17,6 +17,7 @@ fn event(key: &str, object: &Value, revision: Revision, deleted: bool) -> Event 
         version: 1,
         lease: 0,
         spliced: None,
+        sealed: false,
         digest: 0,
         forms: OnceLock::new(),
     };

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use raft_state::port::Member;
 use serde::{Deserialize, Serialize};
 
 use super::process::Process;
@@ -202,6 +203,32 @@ impl Layout {
         all.into_iter()
             .find(|p| p.name == name)
             .with_context(|| format!("no process is called {name}: there are {}", names.join(", ")))
+    }
+
+    /// The masters, as they know each other.
+    pub fn members(&self) -> Vec<Member> {
+        let member = |(index, name): (usize, String)| {
+            let ports = self.shape.ports(index);
+            Member {
+                id: index as u64 + 1,
+                name,
+                peer_address: loopback(ports.peer).to_string(),
+                api_address: loopback(ports.api).to_string(),
+                etcd_url: self.etcd_url(index),
+                voter: true,
+            }
+        };
+        self.shape.master_names().into_iter().enumerate().map(member).collect()
+    }
+
+    /// Where master `name` keeps its data.
+    pub fn data(&self, name: &str) -> PathBuf {
+        self.dir.join(name).join("data")
+    }
+
+    /// Where the keys of Secrets are, from which every master gets its copy.
+    pub fn secrets_key(&self) -> PathBuf {
+        self.dir.join("pki/secrets.key")
     }
 
     fn folder(&self, name: &str) -> String {

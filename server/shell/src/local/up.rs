@@ -50,7 +50,7 @@ fn issue_certificates(layout: &Layout) -> Result<()> {
     let dir = &layout.dir;
     let authority = Authority::open_or_generate(&layout.ca(), &dir.join("pki/ca.key"))?;
     let admin = authority.read_or_issue(&dir.join("admin"), &Subject::client("admin", "system:masters"))?;
-    let keyring = Keyring::open_or_generate(&dir.join("pki/secrets.key"))?;
+    let keyring = Keyring::open_or_generate(&layout.secrets_key())?;
     for name in layout.shape.master_names() {
         let tls = dir.join(&name).join("tls");
         authority.read_or_issue(&tls.join("apiserver"), &Subject::api_server(std::slice::from_ref(&name)))?;

@@ -1,0 +1,80 @@
+//! A backup as a stream of chunks.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use api_proto::v1;
+use bytes::Bytes;
+use futures::stream::{self, BoxStream, StreamExt};
+use raft_backup::{Backup, Origin};
+use raft_state::Snapshot;
+use tokio::sync::mpsc;
+use tonic::Status;
+
+use crate::keyring::Keyring;
+
+/// Chunks made ahead of the network.
+const CHUNKS_AHEAD: usize = 4;
+
+type Chunks = BoxStream<'static, Result<v1::BackupChunk, Status>>;
+
+/// What a backup says of where it comes from, and the keys of Secrets.
+#[derive(Clone)]
+pub struct Source {
+    /// Id of the cluster.
+    pub cluster: String,
+    /// Name of this master.
+    pub member: String,
+    /// Seals Secrets.
+    pub keyring: Arc<Keyring>,
+}
+
+impl Source {
+    /// Streams a backup of a snapshot.
+    pub(super) fn stream(&self, snapshot: Snapshot, request: &v1::BackupRequest) -> Result<Chunks, Status> {
+        if request.format() == v1::backup_request::Format::Etcd {
+            if !request.passphrase.is_empty() {
+                return Err(Status::invalid_argument("etcd's format has no place for keys"));
+            }
+            return Err(Status::unimplemented("etcd's format"));
+        }
+        let (source, passphrase) = (self.clone(), request.passphrase.clone());
+        Ok(chunks(move |send| {
+            let keys = (!passphrase.is_empty()).then(|| source.keyring.wrap(&passphrase)).transpose();
+            let keys = match keys {
+                Ok(keys) => keys,
+                Err(error) => {
+                    // Whoever asked may have left.
+                    let _ = send.blocking_send(Err(Status::internal(format!("wrapping the keys: {error}"))));
+                    return;
+                }
+            };
+            let taken = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            let origin = Origin { cluster: source.cluster, member: source.member, taken_s: taken.as_secs(), keys };
+            send_all(&send, Backup::new(snapshot, source.keyring, origin));
+        }))
+    }
+}
+
+type Sender = mpsc::Sender<Result<v1::BackupChunk, Status>>;
+
+/// Makes chunks on a thread that may block, as fast as they are taken.
+fn chunks(make: impl FnOnce(Sender) + Send + 'static) -> Chunks {
+    let (send, receive) = mpsc::channel(CHUNKS_AHEAD);
+    tokio::task::spawn_blocking(move || make(send));
+    stream::unfold(receive, |mut receive| async move { Some((receive.recv().await?, receive)) }).boxed()
+}
+
+/// Sends the parts of a file, and then its length, until nobody takes them any more.
+fn send_all(send: &Sender, parts: impl Iterator<Item = Bytes>) {
+    let mut offset = 0;
+    for data in parts {
+        let length = data.len() as u64;
+        let chunk = v1::BackupChunk { checksum: crc32c::crc32c(&data), data, offset, total: None };
+        if send.blocking_send(Ok(chunk)).is_err() {
+            return;
+        }
+        offset += length;
+    }
+    let _ = send.blocking_send(Ok(v1::BackupChunk { offset, total: Some(offset), ..Default::default() }));
+}

@@ -1,0 +1,58 @@
+//! `trireme snapshot inspect`
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use super::file::{self, Summary};
+
+/// `trireme snapshot inspect`
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The backup.
+    file: PathBuf,
+    /// How to print it.
+    #[arg(long, short, value_enum, default_value_t = Output::Text)]
+    output: Output,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Output {
+    Text,
+    Json,
+}
+
+/// Reads all of it; a damaged one is an error that says where.
+pub(super) fn run(args: &Args) -> Result<()> {
+    let summary = file::read(&args.file)?.summary;
+    match args.output {
+        Output::Json => say!("{}", serde_json::to_string_pretty(&summary)?),
+        Output::Text => print(&summary),
+    }
+    Ok(())
+}
+
+fn print(summary: &Summary) {
+    say!("format     {}", summary.format);
+    if !summary.cluster.is_empty() {
+        say!("cluster    {}", summary.cluster);
+        say!("taken      at {} by {}", time(summary.taken_s), summary.member);
+    }
+    say!("revision   {}", summary.revision);
+    say!("keys       {}", summary.keys);
+    say!("leases     {}", summary.leases);
+    say!("bytes      {}", summary.bytes);
+    match (summary.sealed, summary.keys_wrapped) {
+        (0, _) => {}
+        (sealed, Some(true)) => say!("encrypted  {sealed}; the keys are in it, wrapped by a passphrase"),
+        (sealed, _) => say!("encrypted  {sealed}, under keys {:?} of secrets.key, which is not in it", summary.key_ids),
+    }
+    say!("\n{:<40} {:>9} {:>12}", "RESOURCE", "KEYS", "BYTES");
+    for (resource, count) in &summary.by_resource {
+        say!("{resource:<40} {:>9} {:>12}", count.keys, count.bytes);
+    }
+}
+
+fn time(seconds: Option<u64>) -> String {
+    api_kinds::time::rfc3339(seconds.and_then(|s| i64::try_from(s).ok()).unwrap_or_default().saturating_mul(1_000_000))
+}
