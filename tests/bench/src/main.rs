@@ -7,6 +7,7 @@ mod failover;
 mod ledger;
 mod peers;
 mod rolling;
+mod store;
 mod usage;
 
 use clap::{Parser, Subcommand};
@@ -28,6 +29,8 @@ enum Benchmark {
     Rolling(rolling::Args),
     /// Creates, gets, lists, memory and time to bound, against kube-apiserver with etcd.
     Api(api::Args),
+    /// The store through etcd's API: puts, gets, watches, leases, a mixed load; beside etcd with the same client.
+    Store(store::Args),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -38,6 +41,7 @@ fn main() -> anyhow::Result<()> {
             Benchmark::Crash(args) => crash::run(args).await,
             Benchmark::Rolling(args) => rolling::run(args).await,
             Benchmark::Api(args) => api::run(args).await,
+            Benchmark::Store(args) => store::run(args).await,
         }
     })
 }

@@ -44,6 +44,15 @@ impl Credentials {
 }
 
 impl Credentials {
+    /// TLS over a connected socket, to a server that is known by its address.
+    ///
+    /// # Errors
+    /// When the handshake fails.
+    pub async fn secure(&self, socket: TcpStream) -> Result<tokio_rustls::client::TlsStream<TcpStream>> {
+        let name = ServerName::from(socket.peer_addr()?.ip());
+        Ok(TlsConnector::from(self.0.clone()).connect(name, socket).await?)
+    }
+
     /// No certificate, and trust in whoever answers: for peers on loopback with certificates of their own.
     ///
     /// # Panics

@@ -34,7 +34,7 @@ pub fn binary() -> PathBuf {
 }
 
 /// A base port with all ports of a cluster free.
-fn free_base_port() -> u16 {
+pub(crate) fn free_base_port() -> u16 {
     let mut random = rand::rng();
     loop {
         // Below the ephemeral range, so that outgoing connections of other tests do not take them meanwhile.
@@ -51,7 +51,7 @@ impl Cluster {
     /// # Errors
     /// When it does not, with its last words.
     pub fn up(masters: usize, nodes: usize) -> Result<Self> {
-        Self::from(masters, nodes, |_, _| Ok(()))
+        Self::with(masters, &[&format!("--nodes={nodes}")], |_, _| Ok(()))
     }
 
     /// As [`Cluster::up`], in a folder that `prepare` makes, given its path and the base port.
@@ -59,6 +59,18 @@ impl Cluster {
     /// # Errors
     /// As [`Cluster::up`], and those of `prepare`.
     pub fn from(masters: usize, nodes: usize, prepare: impl FnOnce(&Path, u16) -> Result<()>) -> Result<Self> {
+        Self::with(masters, &[&format!("--nodes={nodes}")], prepare)
+    }
+
+    /// Starts masters that serve the store alone, `http` or `https`, and waits until they do.
+    ///
+    /// # Errors
+    /// As [`Cluster::up`].
+    pub fn store(masters: usize, scheme: &str) -> Result<Self> {
+        Self::with(masters, &[&format!("--store-only={scheme}")], |_, _| Ok(()))
+    }
+
+    fn with(masters: usize, options: &[&str], prepare: impl FnOnce(&Path, u16) -> Result<()>) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("trireme-e2e-").tempdir()?;
         let base_port = free_base_port();
         std::fs::remove_dir(dir.path())?;
@@ -66,7 +78,8 @@ impl Cluster {
         let output = Command::new(binary())
             .args(["local", "--dir"])
             .arg(dir.path())
-            .args(["up", &format!("--masters={masters}"), &format!("--nodes={nodes}")])
+            .args(["up", &format!("--masters={masters}")])
+            .args(options)
             .arg(format!("--base-port={base_port}"))
             .output()
             .with_context(|| format!("running {}; ./x test builds it", binary().display()))?;
@@ -94,6 +107,19 @@ impl Cluster {
     /// Never: there are a handful of masters.
     pub fn api(&self, index: usize) -> SocketAddr {
         ([127, 0, 0, 1], self.base_port + 3 + u16::try_from(index).expect("a handful")).into()
+    }
+
+    /// The address of etcd's API on master `index`, counted from 0.
+    ///
+    /// # Panics
+    /// Never: there are a handful of masters.
+    pub fn etcd(&self, index: usize) -> SocketAddr {
+        ([127, 0, 0, 1], self.base_port + 20 + u16::try_from(index).expect("a handful")).into()
+    }
+
+    /// How many masters it was started with.
+    pub fn masters(&self) -> usize {
+        self.masters
     }
 
     /// The front door.

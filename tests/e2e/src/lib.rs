@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod cluster;
+pub mod etcd;
 pub mod golden;
 
 pub use client::{Client, Reply};
