@@ -59,7 +59,15 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match runtime.block_on(run(Arguments::parse(), apart)) {
+    let arguments = Arguments::parse();
+    // Interrupted or not, the runtime is dropped at the end, and with it every process that it holds.
+    let outcome = runtime.block_on(async {
+        tokio::select! {
+            outcome = run(arguments, apart) => outcome,
+            signal = interrupted() => Err(signal),
+        }
+    });
+    match outcome {
         Ok(0) => ExitCode::SUCCESS,
         Ok(anomalies) => {
             say(&format!("{anomalies} anomalies"));
@@ -70,6 +78,20 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// Ends when somebody wants us to.
+async fn interrupted() -> anyhow::Error {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    anyhow::anyhow!("interrupted")
 }
 
 /// Namespaces where this machine lets us, else loopback.

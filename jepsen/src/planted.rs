@@ -31,6 +31,8 @@ static LURES: &[Lure] = &[
     Lure { bug: Bug::ResourceVersionSplicedWrong, workloads: &["cas", "watch"], nemeses: &[] },
     Lure { bug: Bug::EventLostAtResume, workloads: &["watch"], nemeses: &[] },
     Lure { bug: Bug::EventRepeatedAtResume, workloads: &["watch"], nemeses: &[] },
+    Lure { bug: Bug::RenewalForgotten, workloads: &["lease"], nemeses: &[] },
+    Lure { bug: Bug::FenceIgnored, workloads: &["append", "bank", "lock"], nemeses: &[] },
 ];
 
 /// How a site is made for a number of masters and a seed.

@@ -14,7 +14,7 @@ use crate::checkers::{self, Checker, Evidence, Replica, Verdict};
 use crate::cluster::{Cluster, Options, Site};
 use crate::history::Recorder;
 use crate::nemeses::Nemesis;
-use crate::stalls::Stalls;
+use crate::stalls::{self, Stalls};
 use crate::workloads::{Need, Workload};
 use crate::world::{NAMESPACE, World};
 use crate::{nemeses, progress, schedule, supervisor, timeline};
@@ -233,6 +233,7 @@ fn evidence(world: &World, length: Duration, stuck: Vec<String>, replicas: Vec<R
         samples: world.samples.all(),
         faults: world.faults.all(),
         stalls: world.stalls.all(),
+        load: stalls::load(),
         sights: world.timeline.all(),
         deaths: world.deaths.lock().clone(),
         stuck: stuck.into_iter().map(|why| format!("when all faults were over, {why}")).collect(),

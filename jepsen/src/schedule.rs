@@ -13,7 +13,7 @@ use crate::world::{World, choices};
 /// The cluster is left in peace so long before the first fault.
 const CALM_BEFORE_MS: u64 = 1500;
 /// Between two faults of a lane, at least and at most.
-const BETWEEN_MS: (u64, u64) = (500, 3000);
+const BETWEEN_MS: (u64, u64) = (1000, 4500);
 /// How long a lane waits for the masters of its last fault to serve again before it strikes anew.
 const RECOVERY_LIMIT: Duration = Duration::from_secs(20);
 

@@ -55,3 +55,10 @@ impl Drop for Guard {
         }
     }
 }
+
+/// How many processes want each processor of this machine, on average over the last minute.
+pub fn load() -> f64 {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load: f64 = text.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0.0);
+    load / std::thread::available_parallelism().map_or(1.0, |count| count.get() as f64)
+}

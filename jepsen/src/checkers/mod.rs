@@ -37,6 +37,8 @@ pub struct Evidence {
     pub faults: Vec<Struck>,
     /// Times in which this machine did not run us.
     pub stalls: Vec<(Duration, Duration)>,
+    /// How many processes wanted each processor of this machine.
+    pub load: f64,
     /// Who led when.
     pub sights: Vec<Sight>,
     /// Masters that ended though nobody told them to: when, who, how, last words.

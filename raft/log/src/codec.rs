@@ -2,7 +2,6 @@
 //!
 //! bincode is unmaintained; the version byte is there so that another codec can follow it.
 
-use planted_bugs::planted;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -53,11 +52,7 @@ pub(crate) fn seal(place: u64, bytes: &[u8]) -> Vec<u8> {
 pub(crate) fn open<'a>(what: &'static str, place: u64, sealed: &'a [u8]) -> Result<&'a [u8], Error> {
     let damaged = || Error::Damaged { what, detail: format!("the checksum at {place} is wrong") };
     let (sum, bytes) = sealed.split_first_chunk::<4>().ok_or_else(damaged)?;
-    if u32::from_le_bytes(*sum) == checksum(place, bytes) || planted!(TornLogAccepted) {
-        Ok(bytes)
-    } else {
-        Err(damaged())
-    }
+    if u32::from_le_bytes(*sum) == checksum(place, bytes) { Ok(bytes) } else { Err(damaged()) }
 }
 
 fn checksum(place: u64, bytes: &[u8]) -> u32 {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use planted_bugs::planted;
 use raft_state::Lease;
 
 /// The leases of one term of office.
@@ -65,6 +66,7 @@ impl Deadlines {
     pub(crate) fn renew(&mut self, id: i64, now: Instant) -> Found {
         if let Some(timed) = self.leases.get_mut(&id)
             && !timed.is_ending
+            && !planted!(RenewalForgotten)
         {
             timed.deadline = now + ttl(timed.lease);
         }
