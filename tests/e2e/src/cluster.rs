@@ -117,11 +117,6 @@ impl Cluster {
         ([127, 0, 0, 1], self.base_port + 20 + u16::try_from(index).expect("a handful")).into()
     }
 
-    /// How many masters it was started with.
-    pub fn masters(&self) -> usize {
-        self.masters
-    }
-
     /// The front door.
     pub fn front(&self) -> SocketAddr {
         ([127, 0, 0, 1], self.base_port).into()
