@@ -252,7 +252,7 @@ impl Status {
             (ReadError::DeadlineExceeded { .. }, None) => {
                 Self::timeout(format!("request did not complete within the allotted timeout: {error}"))
             }
-            (ReadError::Compacted { .. }, _) => Self::expired("The provided resourceVersion is too old."),
+            (ReadError::Compacted { .. }, _) => Self::expired("The resourceVersion for the provided list is too old."),
             (ReadError::Stopping(_), _) => Self::unavailable(error.to_string()),
         }
     }
