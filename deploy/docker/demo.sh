@@ -35,14 +35,21 @@ leader() { # the address that the Service `kubernetes` cannot tell: each master'
   return 1
 }
 
+image=${TRIREME_IMAGE:-trireme:dev}
+bytes=$(docker image inspect -f '{{.Size}}' "$image")
+printf 'the image %s holds %d MB\n' "$image" $((bytes / 1000000))
+[ "$bytes" -le 60000000 ]
+
 step "three masters, two workers, a front door"
+begun=$(date +%s%N)
 "${compose[@]}" up -d
 "${compose[@]}" run --rm -T kubeconfig >"$folder/kubeconfig" 2>/dev/null
+within 30 k apply -f docs/examples/web.yaml
+printf 'the first kubectl apply was through %d ms after `up` began\n' $((($(date +%s%N) - begun) / 1000000))
 within 30 k wait --for=condition=Ready node --all --timeout=1s
 k get nodes
 
 step "a Deployment rolls out"
-k apply -f docs/examples/web.yaml
 k rollout status deployment/web --timeout=60s
 
 within 10 leader
@@ -72,6 +79,11 @@ within 20 k scale deployment/web --replicas=4
 k rollout status deployment/web --timeout=60s
 docker network connect --ip "$address" "$network" "$(container "$leads")"
 within 30 leader
+
+step "every master tells how it is"
+k get --raw /metrics | grep -c '^trireme_' | sed 's/$/ values at \/metrics/'
+k get --raw /trireme/cluster | grep -q '"leads":true'
+docker stats --no-stream --format '{{.Name}} {{.MemUsage}}' $(container m1) $(container m2) $(container m3)
 
 step "everything is healthy again"
 healthy() { [ "$(docker inspect -f '{{.State.Health.Status}}' $(container m1) $(container m2) $(container m3) | sort -u)" = healthy ]; }

@@ -17,12 +17,15 @@ use crate::query::Query;
 use crate::route::Resource;
 use crate::token::{self, authenticate};
 use crate::verbs::watch_socket;
-use crate::{Config, Identity, Status, authz, compress, discovery, health, negotiate, openapi, review, sub, verbs};
+use crate::{
+    Config, Identity, Metrics, Status, authz, compress, discovery, health, negotiate, openapi, review, sub, verbs,
+};
 
 /// The API over a store. One a process.
 pub struct Api {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) config: Config,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 /// The largest body, as kube-apiserver's.
@@ -37,17 +40,30 @@ pub(crate) struct Incoming {
 impl Api {
     /// The API over a store.
     pub fn new(store: Arc<dyn Store>, config: Config) -> Arc<Self> {
-        Arc::new(Self { store, config })
+        Arc::new(Self { store, config, metrics: Arc::default() })
     }
 
     /// All routes. Requests carry the client's [`Identity`] as an extension; without one they are anonymous.
     pub fn router(self: Arc<Self>) -> Router {
-        Router::new().fallback(serve).with_state(self)
+        Router::new().fallback(counted).with_state(self)
+    }
+
+    /// What it counts.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
     }
 
     pub(crate) fn now_us(&self) -> i64 {
         (self.config.now_us)()
     }
+}
+
+/// Serves a request and counts it.
+async fn counted(State(api): State<Arc<Api>>, request: Request) -> Response {
+    let counted = api.metrics.begin(request.method(), request.uri());
+    let response = serve(State(api.clone()), request).await;
+    counted.end(&response);
+    response
 }
 
 async fn serve(State(api): State<Arc<Api>>, request: Request) -> Response {

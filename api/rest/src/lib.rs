@@ -19,6 +19,7 @@ mod events;
 mod forms;
 mod health;
 mod identity;
+mod metrics;
 mod negotiate;
 mod object;
 mod openapi;
@@ -29,8 +30,10 @@ mod sub;
 mod table;
 pub mod token;
 mod verbs;
+mod watches;
 
 pub use api::Api;
 pub use config::Config;
 pub use error::Status;
 pub use identity::Identity;
+pub use metrics::Metrics;

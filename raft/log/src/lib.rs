@@ -19,5 +19,5 @@ mod tail;
 
 pub use error::Error;
 pub use folder::{Folder, make_folder};
-pub use log::{Log, Recovered};
+pub use log::{Log, OnSync, Recovered};
 pub use state::{Applied, StateStore};

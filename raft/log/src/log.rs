@@ -2,8 +2,9 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use planted_bugs::planted;
@@ -44,11 +45,15 @@ struct Flush {
     done: Done,
 }
 
+/// Told of every sync how long it took.
+pub type OnSync = Box<dyn Fn(Duration) + Send + Sync>;
+
 /// The log. Appends are readable at once and durable when their `done` is called; all other writes return when durable.
 pub struct Log {
     db: Arc<DB>,
     flushes: Option<mpsc::Sender<Flush>>,
     flusher: Option<JoinHandle<()>>,
+    on_sync: Arc<OnceLock<OnSync>>,
     tail: Arc<Mutex<Tail>>,
     bytes_appended: AtomicU64,
 }
@@ -100,14 +105,22 @@ impl Log {
         let db = Arc::new(db);
         let tail = Arc::new(Mutex::new(tail));
         let (flushes, queue) = mpsc::channel();
+        let on_sync: Arc<OnceLock<OnSync>> = Arc::default();
         let flusher = {
-            let (db, tail) = (db.clone(), tail.clone());
+            let (db, tail, told) = (db.clone(), tail.clone(), on_sync.clone());
             std::thread::Builder::new()
                 .name("log-flusher".to_owned())
-                .spawn(move || flush(&db, &tail, &queue))
+                .spawn(move || flush(&db, &tail, &queue, &told))
                 .map_err(Error::file(path))?
         };
-        let log = Self { db, flushes: Some(flushes), flusher: Some(flusher), tail, bytes_appended: AtomicU64::new(0) };
+        let log = Self {
+            db,
+            flushes: Some(flushes),
+            flusher: Some(flusher),
+            on_sync,
+            tail,
+            bytes_appended: AtomicU64::new(0),
+        };
         Ok((log, recovered))
     }
 
@@ -137,6 +150,11 @@ impl Log {
             return Err(Error::Damaged { what: "the log", detail });
         }
         Ok(recovered)
+    }
+
+    /// Has every sync of the disk told how long it took. The first call counts.
+    pub fn on_sync(&self, told: OnSync) {
+        let _ = self.on_sync.set(told);
     }
 
     /// Appends records with contiguous indexes. They can be read when this returns; `done` is called on the flusher's
@@ -269,12 +287,16 @@ fn check_format(db: &DB) -> Result<(), Error> {
 }
 
 /// Syncs what was appended: one sync for all that wait.
-fn flush(db: &DB, tail: &Mutex<Tail>, queue: &mpsc::Receiver<Flush>) {
+fn flush(db: &DB, tail: &Mutex<Tail>, queue: &mpsc::Receiver<Flush>, on_sync: &OnceLock<OnSync>) {
     while let Ok(first) = queue.recv() {
         let mut waiting = vec![first];
         waiting.extend(queue.try_iter());
         let bytes: u64 = waiting.iter().map(|flush| flush.bytes).sum();
+        let begun = Instant::now();
         let flushed = if planted!(NoFsync) { Ok(()) } else { db.flush_wal(true) };
+        if let Some(told) = on_sync.get() {
+            told(begun.elapsed());
+        }
         let synced = flushed.map_err(Error::from).and_then(|()| {
             if planted!(NoFsync) {
                 return Ok(());

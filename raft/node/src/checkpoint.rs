@@ -5,12 +5,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use openraft::alias::SnapshotOf;
 use parking_lot::Mutex;
 use raft_log::StateStore;
 
 use crate::machine::decode_applied;
+use crate::metrics::Metrics;
 use crate::types::{SnapshotMeta, TypeConfig};
 
 /// A folder that holds the state as of one applied index. Clones share it.
@@ -65,13 +67,14 @@ pub(crate) struct Checkpoints {
     latest: Mutex<Option<(SnapshotMeta, Checkpoint)>>,
     /// The state was replaced by a snapshot of another member, and there is no checkpoint of it yet.
     outdated: AtomicBool,
+    metrics: Arc<Metrics>,
     /// One at a time.
     building: tokio::sync::Mutex<()>,
 }
 
 impl Checkpoints {
     /// Takes up the latest complete checkpoint of an earlier life and removes what else lies about. Blocks.
-    pub(crate) fn open(folder: &Path, store: Arc<StateStore>) -> io::Result<Self> {
+    pub(crate) fn open(folder: &Path, store: Arc<StateStore>, metrics: Arc<Metrics>) -> io::Result<Self> {
         raft_log::make_folder(folder)?;
         let mut complete: Vec<(u64, PathBuf)> = Vec::new();
         for entry in fs::read_dir(folder)? {
@@ -95,6 +98,7 @@ impl Checkpoints {
             store,
             latest: Mutex::new(latest),
             outdated: AtomicBool::new(false),
+            metrics,
             building: tokio::sync::Mutex::new(()),
         })
     }
@@ -120,6 +124,7 @@ impl Checkpoints {
     pub(crate) async fn build(&self) -> io::Result<Snapshot> {
         let _one_at_a_time = self.building.lock().await;
         let (folder, store) = (self.folder.clone(), self.store.clone());
+        let started = Instant::now();
         self.outdated.store(false, Ordering::Release);
         let built = tokio::task::spawn_blocking(move || build(&folder, &store)).await.map_err(io::Error::other)?;
         let (meta, checkpoint) = match built {
@@ -129,6 +134,7 @@ impl Checkpoints {
                 return Err(e);
             }
         };
+        self.metrics.snapshot_build_us.record_elapsed(started);
         let old = self.latest.lock().replace((meta.clone(), checkpoint.clone()));
         if let Some((_, old)) = old
             && old.path() != checkpoint.path()

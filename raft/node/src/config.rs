@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use openraft::SnapshotPolicy;
 use raft_state::port::Member;
+use tokio::sync::watch;
 
 use crate::Keyring;
 
@@ -26,8 +27,8 @@ pub struct NodeConfig {
     pub peer_listen: SocketAddr,
     /// The first voters, the same list on all of them. Read when the data folder is empty, and never again.
     pub initial_members: Vec<Member>,
-    /// Identity on the peer port.
-    pub tls: PeerTls,
+    /// Identity on the peer port. Another one that is sent is used from the next connection on; what is open goes on.
+    pub tls: watch::Receiver<PeerTls>,
     /// Opens sealed values.
     pub keyring: Arc<dyn Keyring>,
     /// Heartbeats, elections, leases.

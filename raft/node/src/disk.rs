@@ -136,6 +136,11 @@ impl LogDisk {
         Ok(Self { log, jobs: Some(jobs), writer: Some(writer), unsynced: Arc::default(), found: Mutex::new(found) })
     }
 
+    /// Has every sync told how long it took.
+    pub(crate) fn on_sync(&self, told: raft_log::OnSync) {
+        self.log.on_sync(told);
+    }
+
     pub(crate) fn vote(&self) -> Option<Vote> {
         self.found.lock().vote
     }

@@ -30,6 +30,7 @@ mod machine;
 mod metrics;
 mod node;
 mod peer;
+mod progress;
 mod reads;
 mod record;
 mod registry;
@@ -51,6 +52,7 @@ pub use exit::Exit;
 pub use metrics::{Histogram, Metrics};
 pub use node::{Node, StateHash};
 pub use peer::identity::{MASTERS_GROUP, PEER_NAME};
+pub use progress::{Progress, Role};
 pub use start::{Hooks, StartError};
 pub use wire::PROTOCOL;
 

@@ -100,6 +100,8 @@ impl Tail {
 
 impl Log {
     pub(crate) fn new(disk: LogDisk, flushes: Arc<Flushes>, metrics: Arc<Metrics>) -> Self {
+        let counted = metrics.clone();
+        disk.on_sync(Box::new(move |took| counted.fsync_us.record_duration(took)));
         Self { disk: Arc::new(disk), tail: Arc::default(), flushes, size: Arc::default(), metrics }
     }
 

@@ -119,7 +119,7 @@ pub(crate) fn open(
     let (store, state, found) = StateStore::open(&folder.join("state"), keyring.clone())?;
     let position = decode_applied(&found)?;
     let store = Arc::new(store);
-    let checkpoints = Arc::new(Checkpoints::open(&folder.join("snapshots"), store.clone())?);
+    let checkpoints = Arc::new(Checkpoints::open(&folder.join("snapshots"), store.clone(), metrics.clone())?);
     let snapshot = state.snapshot();
     let (view, feed) = View::new(snapshot, store.clone(), keyring.clone());
     let (position_sender, position_receiver) = watch::channel(position);
@@ -227,10 +227,12 @@ impl Applier {
 
     /// Deletes what nobody can read any more, beside everything else.
     fn compact(&self, to: Revision) {
-        let store = self.store.clone();
+        let (store, metrics) = (self.store.clone(), self.metrics.clone());
         let spawned = std::thread::Builder::new().name("compact".to_owned()).spawn(move || {
-            if let Err(e) = store.compact(to) {
-                tracing::warn!("deleting history up to revision {to}: {e}");
+            let started = Instant::now();
+            match store.compact(to) {
+                Ok(()) => metrics.compaction_us.record_elapsed(started),
+                Err(e) => tracing::warn!("deleting history up to revision {to}: {e}"),
             }
         });
         if let Err(e) = spawned {
@@ -239,6 +241,7 @@ impl Applier {
     }
 
     fn install(&mut self, checkpoint: Checkpoint) -> io::Result<()> {
+        let started = Instant::now();
         let (state, applied) = self.store.install(checkpoint.path(), self.keyring.clone())?;
         self.position.send_replace(decode_applied(&applied)?);
         self.state = state;
@@ -246,6 +249,7 @@ impl Applier {
         self.feed.reset(self.state.snapshot());
         self.announce();
         increment(&self.metrics.snapshots_installed);
+        self.metrics.snapshot_install_us.record_elapsed(started);
         tracing::info!(revision = self.state.snapshot().revision(), "a snapshot is installed");
         Ok(())
     }

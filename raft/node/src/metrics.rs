@@ -88,6 +88,8 @@ pub struct Metrics {
     pub batch_proposals: Histogram,
     /// From an append to its bytes on disk.
     pub append_us: Histogram,
+    /// Syncs of the log's file.
+    pub fsync_us: Histogram,
     /// Applying a run of entries.
     pub apply_us: Histogram,
     /// Entries applied.
@@ -106,6 +108,12 @@ pub struct Metrics {
     pub leader_changes: AtomicU64,
     /// Times that the quorum lease lapsed while this member led.
     pub lease_lapses: AtomicU64,
+    /// Deleting history that is no longer kept.
+    pub compaction_us: Histogram,
+    /// Building a snapshot.
+    pub snapshot_build_us: Histogram,
+    /// Putting a snapshot of another member in place of the state.
+    pub snapshot_install_us: Histogram,
     /// Snapshots built here.
     pub snapshots_built: AtomicU64,
     /// Snapshots installed here.

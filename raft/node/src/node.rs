@@ -17,6 +17,7 @@ use crate::host::Host;
 use crate::leases::Leases;
 use crate::machine::Applied;
 use crate::metrics::{Metrics, increment};
+use crate::progress::Progress;
 use crate::reads::Reads;
 use crate::registry::Registry;
 use crate::standing::successor;
@@ -104,6 +105,11 @@ impl Node {
     /// Where Raft stands here, for people who look for a fault.
     pub fn describe(&self) -> String {
         self.raft.metrics().borrow_watched().to_string()
+    }
+
+    /// How far this member's log has come.
+    pub fn progress(&self) -> Progress {
+        Progress::of(&self.raft.metrics().borrow_watched())
     }
 
     /// Hands leadership over if this member has it, waits until the successor is seen (at most

@@ -11,7 +11,6 @@ use parking_lot::Mutex;
 use raft_state::port::{Standing, Store};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
-use tonic::transport::Server;
 
 use crate::config::NodeConfig;
 use crate::disk::LogDisk;
@@ -107,7 +106,7 @@ async fn assemble(config: NodeConfig, hooks: Hooks) -> Result<(Arc<Node>, Disk),
     let listener = TcpListener::bind(config.peer_listen)
         .await
         .map_err(|source| StartError::Listen { address: config.peer_listen, source })?;
-    let server = port::server(&config.tls).map_err(|e| StartError::Tls(e.to_string()))?;
+    let server = port::Certificate::new(config.tls.clone()).map_err(StartError::Tls)?;
     let shared = Shared {
         metrics: Arc::default(),
         flushes: Arc::default(),
@@ -150,7 +149,7 @@ struct Core {
 /// The peer port, not yet open.
 struct Port {
     listener: TcpListener,
-    server: Server,
+    server: port::Certificate,
     received: Receiver,
 }
 

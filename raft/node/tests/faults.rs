@@ -90,7 +90,7 @@ async fn members_of_another_cluster_are_refused() {
 async fn certificates_that_name_no_master_are_refused() {
     let mut cluster = Cluster::new(3);
     let mut outsider = cluster.config(3);
-    outsider.tls = cluster.authority.issue("system:nodes");
+    outsider.tls = tokio::sync::watch::Sender::new(cluster.authority.issue("system:nodes")).subscribe();
     cluster.start_one(1).await;
     cluster.start_one(2).await;
     cluster.leader().await;

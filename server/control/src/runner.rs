@@ -44,6 +44,23 @@ pub struct Done {
     pub failed: bool,
 }
 
+/// How long one controller's queue is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Depth {
+    /// The controller.
+    pub name: &'static str,
+    /// Keys to be looked at.
+    pub ready: usize,
+    /// Keys whose plans are being carried out.
+    pub in_flight: usize,
+    /// Keys that a timer wakes.
+    pub timed: usize,
+    /// Keys whose last plan failed.
+    pub failing: usize,
+    /// Keys looked at since the depths were asked for last.
+    pub looked_since: u64,
+}
+
 /// The queue of all controllers over one view.
 pub struct Runner {
     view: View,
@@ -54,6 +71,8 @@ pub struct Runner {
     awaiting: BTreeMap<Item, Revision>,
     timers: BTreeSet<(i64, Item)>,
     failures: BTreeMap<Item, u32>,
+    /// Keys looked at by each controller since the depths were asked for last.
+    looked: Vec<u64>,
     first_look: FirstLook,
     /// The last call ended before it had passed over everything.
     is_cut_short: bool,
@@ -76,6 +95,7 @@ impl Runner {
             awaiting: BTreeMap::new(),
             timers: BTreeSet::new(),
             failures: BTreeMap::new(),
+            looked: vec![0; ALL.len()],
             first_look: FirstLook::Beginning,
             is_cut_short: false,
         }
@@ -159,6 +179,7 @@ impl Runner {
             }
             self.awaiting.remove(&item);
             let controller = ALL[item.0];
+            self.looked[item.0] += 1;
             let plan = (controller.reconcile)(&self.view, &item.1, now_us);
             if let Some(at) = plan.again_at_us {
                 self.timers.insert((at.max(now_us + 1000), item.clone()));
@@ -192,6 +213,20 @@ impl Runner {
             // A plan may be the first of several steps, and something may have happened meanwhile: look again.
             self.ready.insert(item);
         }
+    }
+
+    /// How long the queues are, one row a controller. Counts every key that waits.
+    pub fn depths(&mut self) -> Vec<Depth> {
+        let mut depths: Vec<Depth> =
+            ALL.iter().map(|controller| Depth { name: controller.name, ..Depth::default() }).collect();
+        for (row, looked) in self.looked.iter_mut().enumerate() {
+            depths[row].looked_since = std::mem::take(looked);
+        }
+        self.ready.iter().for_each(|(row, _)| depths[*row].ready += 1);
+        self.in_flight.iter().for_each(|(row, _)| depths[*row].in_flight += 1);
+        self.timers.iter().for_each(|(_, (row, _))| depths[*row].timed += 1);
+        self.failures.keys().for_each(|(row, _)| depths[*row].failing += 1);
+        depths
     }
 
     /// When to ask again, if nothing happens before.

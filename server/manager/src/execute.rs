@@ -13,7 +13,7 @@ use server_control::{Intent, Target, Work};
 use tokio::sync::mpsc;
 
 use super::term::Report;
-use super::{Options, Runtime};
+use super::{Metrics, Options, Runtime};
 
 /// How long a call may take.
 const CALL_LIMIT: Duration = Duration::from_secs(30);
@@ -24,12 +24,13 @@ const CLAIM_GRACE: Duration = Duration::from_secs(60);
 pub(super) struct Executor {
     pub(super) api: Arc<Api>,
     pub(super) runtime: Arc<dyn Runtime>,
+    pub(super) metrics: Arc<Metrics>,
     epoch: Epoch,
 }
 
 impl Executor {
     pub(super) fn new(options: &Options, epoch: Epoch) -> Self {
-        Self { api: options.api.clone(), runtime: options.runtime.clone(), epoch }
+        Self { api: options.api.clone(), runtime: options.runtime.clone(), metrics: options.metrics.clone(), epoch }
     }
 
     /// A caller in the name of a component.
@@ -71,6 +72,7 @@ async fn in_turn(executor: &Executor, caller: &Caller, component: &str, group: V
 
 /// Carries a plan out, its intents side by side, and reports.
 pub(super) async fn carry_out(executor: Arc<Executor>, work: Work, reports: mpsc::UnboundedSender<Report>) {
+    let begun = executor.runtime.now();
     let caller = executor.caller(work.controller.name);
     let groups = with_events(work.plan.intents);
     let mut calls: FuturesUnordered<_> =
@@ -92,6 +94,7 @@ pub(super) async fn carry_out(executor: Arc<Executor>, work: Work, reports: mpsc
         }
     }
     drop(calls);
+    executor.metrics.worked(work.controller.name, executor.runtime.now().duration_since(begun), done.failed);
     // What was refused because of a state that the view has not seen yet is decided anew once it has.
     if done.failed {
         done.revision = 0;

@@ -5,6 +5,7 @@
 //! void by its epoch.
 
 mod execute;
+mod metrics;
 mod runtime;
 mod scheduling;
 mod standby;
@@ -19,7 +20,9 @@ use raft_state::{Command, Epoch, Outcome};
 use standby::Standby;
 use tokio::sync::watch;
 
+pub use metrics::{Metrics, Now};
 pub use runtime::Runtime;
+pub use server_control::runner::Depth;
 
 /// The epoch must be open within this, or leadership is looked at anew.
 const EPOCH_LIMIT: Duration = Duration::from_secs(5);
@@ -40,6 +43,8 @@ pub struct Options {
     pub boot_id: u64,
     /// The cluster's authority, PEM.
     pub ca_pem: String,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
 }
 
 /// Serves terms until `stop` turns true. Between them it stands by: what a term works on is at hand when it begins.
@@ -61,6 +66,7 @@ pub async fn run(options: Options, mut stop: watch::Receiver<bool>) {
         }
         let Some(epoch) = open_epoch(&options).await else { continue };
         tracing::info!(epoch, "the manager is in office");
+        options.metrics.term_begins(epoch);
         let mut standing = options.store.standing();
         tokio::select! {
             biased;
@@ -68,6 +74,7 @@ pub async fn run(options: Options, mut stop: watch::Receiver<bool>) {
             _ = standing.wait_for(|standing| !standing.leads) => tracing::info!(epoch, "leadership ended, and the term with it"),
             () = told(&mut stop) => return,
         }
+        options.metrics.term_ends();
         // A term that cannot begin must not be followed by the next at once.
         tokio::select! {
             biased;

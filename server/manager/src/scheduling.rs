@@ -33,9 +33,12 @@ pub(super) fn place(
     if in_flight >= IN_FLIGHT_MAX {
         return 0;
     }
+    let begun = executor.runtime.now();
     let batch = scheduler.schedule(executor.runtime.now_us(), BATCH);
     let count = batch.binds.len();
     if count + batch.failures.len() + batch.victims.len() > 0 {
+        let took = executor.runtime.now().duration_since(begun);
+        executor.metrics.scheduled(took, batch.failures.len(), batch.victims.len());
         executor.runtime.spawn(Box::pin(carry_out(executor.clone(), batch, reports.clone())));
     }
     count
@@ -53,7 +56,9 @@ async fn carry_out(executor: Arc<Executor>, batch: Batch, reports: mpsc::Unbound
             let (executor, caller) = (&executor, &caller);
             async move {
                 let verb = Verb::Bind { uid: bind.uid.clone(), node: bind.node.clone() };
+                let begun = executor.runtime.now();
                 let outcome = executor.api.call(caller, &address, verb).await;
+                executor.metrics.bound(executor.runtime.now().duration_since(begun), outcome.is_ok());
                 (bind, outcome)
             }
         })

@@ -22,6 +22,9 @@ const PLANS_MAX: usize = 64;
 /// Between two looks for claims that no Service stands on.
 const REPAIR_EVERY: Duration = Duration::from_secs(180);
 
+/// Between two counts of what waits in the queues.
+const COUNT_EVERY: Duration = Duration::from_millis(500);
+
 /// What carrying something out came to.
 pub(super) enum Report {
     /// A controller's plan.
@@ -59,10 +62,14 @@ pub(super) async fn serve(options: &Options, epoch: Epoch, mut standby: Standby)
     let mut plans = 0;
     let mut placing = 0;
     let mut repair = runtime.sleep(Duration::ZERO);
+    let mut count = runtime.sleep(Duration::ZERO);
     loop {
         placing += scheduling::place(&mut scheduler, &executor, &reports, placing);
         while plans < PLANS_MAX {
-            let Some(work) = runner.next(runtime.now_us()) else { break };
+            let begun = runtime.now();
+            let next = runner.next(runtime.now_us());
+            options.metrics.decided(runtime.now().duration_since(begun));
+            let Some(work) = next else { break };
             plans += 1;
             runtime.spawn(Box::pin(execute::carry_out(executor.clone(), work, reports.clone())));
         }
@@ -77,6 +84,10 @@ pub(super) async fn serve(options: &Options, epoch: Epoch, mut standby: Standby)
             () = &mut repair => {
                 runtime.spawn(Box::pin(execute::repair_claims(options.clone(), executor.clone())));
                 repair = runtime.sleep(REPAIR_EVERY);
+            }
+            () = &mut count => {
+                options.metrics.queues(runner.depths(), scheduler.depths());
+                count = runtime.sleep(COUNT_EVERY);
             }
             Some(report) = inbox.recv() => {
                 let mut next = Some(report);

@@ -1,6 +1,7 @@
 //! `trireme agent`: worker nodes.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 
@@ -10,6 +11,9 @@ use crate::{simnode, stop};
 /// `trireme agent`
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// Where the configuration lies.
+    #[command(flatten)]
+    _config: crate::config::Args,
     /// Run pods through their phases without containers.
     #[arg(long)]
     simulated: bool,
@@ -25,6 +29,9 @@ pub struct Args {
     /// Name of a node; once for each that this process runs.
     #[arg(long = "node", required = true)]
     nodes: Vec<String>,
+    /// Where its metrics are served.
+    #[command(flatten)]
+    metrics: crate::metrics_port::Args,
     /// How simulated pods behave.
     #[command(flatten)]
     behaviour: simnode::Behaviour,
@@ -41,9 +48,12 @@ pub async fn run(args: Args) -> Result<()> {
         .into_iter()
         .map(|name| {
             let pair = Pair::read(&args.tls_dir.join(&name))?;
-            Ok(simnode::NodeIdentity { name, cert_pem: pair.cert_pem, key_pem: pair.key_pem })
+            Ok(simnode::NodeIdentity { stem: args.tls_dir.join(&name), name, pair })
         })
         .collect::<Result<Vec<_>>>()?;
     let shutdown = stop::on_signal()?;
-    simnode::run(simnode::Options { api: args.api, ca_pem, nodes, behaviour: args.behaviour, shutdown }).await
+    let counts = Arc::<simnode::Counts>::default();
+    let shown = counts.clone();
+    args.metrics.open(&ca_pem, move |registry| shown.register(registry), shutdown.clone()).await?;
+    simnode::run(simnode::Options { api: args.api, ca_pem, nodes, behaviour: args.behaviour, counts, shutdown }).await
 }

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use raft_node::{Compaction, Limits, NodeConfig, PeerTls, Timing};
+use raft_node::{Compaction, Limits, NodeConfig, Timing};
 use raft_state::port::Member;
 
+use crate::credentials::{Credentials, Files};
 use crate::keyring::Keyring;
 use crate::pki::{Authority, Subject};
 use crate::{health, kubeconfig, serve, server, simnode, stop, tls};
@@ -41,6 +42,7 @@ pub async fn run(args: Args) -> Result<()> {
 
     let authority = Authority::open_or_generate(&dir.join("ca.crt"), &dir.join("pki/ca.key"))?;
     let admin = authority.read_or_issue(&dir.join("admin"), &Subject::client("admin", "system:masters"))?;
+    let files = Files { ca: dir.join("ca.crt"), api: dir.join("tls/apiserver"), peer: dir.join("tls/peer") };
     let api_pair = authority.read_or_issue(&dir.join("tls/apiserver"), &Subject::api_server(&[]))?;
     let peer = authority.read_or_issue(&dir.join("tls/peer"), &Subject::master("dev"))?;
     let keyring = Arc::new(Keyring::open_or_generate(&dir.join("tls/secrets.key"))?);
@@ -48,6 +50,8 @@ pub async fn run(args: Args) -> Result<()> {
     let config = kubeconfig::administrator(&format!("https://{api_address}"), &ca_pem, &admin);
     crate::pki::write_private(&dir.join("kubeconfig"), config.as_bytes())?;
 
+    let credentials = Credentials { ca_pem: ca_pem.clone(), api: api_pair, peer };
+    let peer_tls = tokio::sync::watch::Sender::new(credentials.peer_tls());
     let member = Member {
         id: 1,
         name: "dev".to_owned(),
@@ -63,7 +67,7 @@ pub async fn run(args: Args) -> Result<()> {
         data_dir: dir.join("data"),
         peer_listen: peer_address,
         initial_members: vec![member],
-        tls: PeerTls { ca_pem: ca_pem.clone(), cert_pem: peer.cert_pem, key_pem: peer.key_pem },
+        tls: peer_tls.subscribe(),
         keyring: keyring.clone(),
         timing: Timing::default(),
         compaction: Compaction::default(),
@@ -72,16 +76,18 @@ pub async fn run(args: Args) -> Result<()> {
     let nodes = (1..=args.nodes)
         .map(|i| {
             let name = format!("node-{i}");
-            let pair = authority.read_or_issue(&dir.join("tls").join(&name), &Subject::node(&name))?;
-            Ok(simnode::NodeIdentity { name, cert_pem: pair.cert_pem, key_pem: pair.key_pem })
+            let stem = dir.join("tls").join(&name);
+            let pair = authority.read_or_issue(&stem, &Subject::node(&name))?;
+            Ok(simnode::NodeIdentity { name, pair, stem })
         })
         .collect::<Result<Vec<_>>>()?;
 
     let options = server::Options {
         node,
         keyring,
-        ca_pem: ca_pem.clone(),
-        api_pair,
+        credentials,
+        peer_tls,
+        files,
         api_listener,
         etcd: None,
         serves: server::Serves::Kubernetes,
@@ -108,6 +114,7 @@ pub async fn run(args: Args) -> Result<()> {
         ca_pem,
         nodes,
         behaviour: simnode::Behaviour::default(),
+        counts: Arc::default(),
         shutdown: stop,
     }));
     master.await.context("the master")??;

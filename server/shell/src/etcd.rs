@@ -37,7 +37,7 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(3);
 pub struct Port {
     listener: TcpListener,
     /// `None` listens in plain text.
-    tls: Option<Arc<ServerConfig>>,
+    tls: Option<watch::Sender<Arc<ServerConfig>>>,
 }
 
 impl Port {
@@ -51,11 +51,16 @@ impl Port {
         if is_plain && !plain_allowed {
             bail!("{url}: only a store alone (--store-only) may listen in plain text, use https://");
         }
-        let tls = if is_plain { None } else { Some(crate::tls::mutual_server(ca_pem, pair)?) };
+        let tls = if is_plain { None } else { Some(watch::Sender::new(crate::tls::mutual_server(ca_pem, pair)?)) };
         let listener =
             TcpListener::bind(address).await.with_context(|| format!("listening on {address} (etcd clients)"))?;
         tracing::info!(url, "serving etcd's API");
         Ok(Self { listener, tls })
+    }
+
+    /// Where a new certificate goes, for the connections that come after it.
+    pub fn certificate(&self) -> Option<watch::Sender<Arc<ServerConfig>>> {
+        self.tls.clone()
     }
 
     /// Serves until `stop` turns true, then ends the streams and lets calls in flight finish.
@@ -74,7 +79,8 @@ impl Port {
                 },
                 () = crate::stop::told(&mut stop) => break,
             };
-            let (tls, face, watcher) = (self.tls.clone(), face.clone(), connections.watcher());
+            let tls = self.tls.as_ref().map(|latest| latest.borrow().clone());
+            let (face, watcher) = (face.clone(), connections.watcher());
             tokio::spawn(async move {
                 let served = match tls {
                     Some(tls) => secured(socket, tls, face, watcher).await,

@@ -14,8 +14,16 @@ use rcgen::{
     KeyUsagePurpose, SanType,
 };
 
+use crate::observe::certificates::Certificate;
+
 /// Group of masters on the peer port.
 pub const MASTERS_GROUP: &str = "trireme:masters";
+
+/// Certificates are good for so long.
+pub const VALID_DAYS: u32 = 365;
+
+/// Authorities are good for so long.
+const CA_VALID_DAYS: i64 = 3650;
 
 /// The DNS name in every peer certificate, by which masters verify each other whatever their address.
 pub const PEER_NAME: &str = "trireme-peer";
@@ -44,20 +52,24 @@ impl Pair {
         if let Some(folder) = stem.parent() {
             fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
         }
-        let cert = stem.with_extension("crt");
-        fs::write(&cert, &self.cert_pem).with_context(|| format!("writing {}", cert.display()))?;
-        write_private(&stem.with_extension("key"), self.key_pem.as_bytes())
+        // Each whole; who reads between the two sees that they do not fit and looks again.
+        write_private(&stem.with_extension("key"), self.key_pem.as_bytes())?;
+        write_whole(&stem.with_extension("crt"), self.cert_pem.as_bytes(), 0o644)
     }
 }
 
 /// Writes a file that only its owner may read, replacing it whole.
 pub fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_whole(path, bytes, 0o600)
+}
+
+fn write_whole(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     let partial = path.with_extension("partial");
     let mut file = fs::OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(true)
-        .mode(0o600)
+        .mode(mode)
         .open(&partial)
         .with_context(|| format!("writing {}", partial.display()))?;
     file.write_all(bytes)?;
@@ -115,6 +127,12 @@ impl Subject {
         }
     }
 
+    /// The metrics port of a process that serves nothing else.
+    pub fn metrics(name: &str) -> Self {
+        let names = vec![name.to_owned(), "localhost".to_owned(), "127.0.0.1".to_owned()];
+        Self { common_name: format!("trireme:metrics:{name}"), names, server: true, ..Self::default() }
+    }
+
     /// A worker node.
     pub fn node(name: &str) -> Self {
         Self::client(&format!("system:node:{name}"), "system:nodes")
@@ -139,7 +157,7 @@ impl Authority {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages =
             vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
-        valid_for_days(&mut params, 3650);
+        valid_for_days(&mut params, CA_VALID_DAYS);
         let cert_pem = params.self_signed(&key)?.pem();
         let key_pem = key.serialize_pem();
         Ok(Self { issuer: Issuer::new(params, key), cert_pem, key_pem })
@@ -165,6 +183,11 @@ impl Authority {
 
     /// Issues a certificate, good for a year.
     pub fn issue(&self, subject: &Subject) -> Result<Pair> {
+        self.issue_for(subject, VALID_DAYS)
+    }
+
+    /// Issues a certificate, good for so many days.
+    pub fn issue_for(&self, subject: &Subject, days: u32) -> Result<Pair> {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::default();
         params.distinguished_name = DistinguishedName::new();
@@ -186,20 +209,57 @@ impl Authority {
             params.extended_key_usages.push(ExtendedKeyUsagePurpose::ClientAuth);
         }
         params.use_authority_key_identifier_extension = true;
-        valid_for_days(&mut params, 365);
+        valid_for_days(&mut params, days.into());
         let certificate = params.signed_by(&key, &self.issuer)?;
         Ok(Pair { cert_pem: certificate.pem(), key_pem: key.serialize_pem() })
     }
 
-    /// Reads a pair, or issues and writes it.
+    /// Reads a pair, or issues and writes it. One that has lived two thirds of its time is issued anew: what uses it takes
+    /// the new one up while it runs.
     pub fn read_or_issue(&self, stem: &Path, subject: &Subject) -> Result<Pair> {
+        self.read_or_renew(stem, subject, &Renewal::default())
+    }
+
+    /// As [`Authority::read_or_issue`], by other rules.
+    pub fn read_or_renew(&self, stem: &Path, subject: &Subject, renewal: &Renewal) -> Result<Pair> {
         if stem.with_extension("key").exists() {
-            return Pair::read(stem);
+            let pair = Pair::read(stem)?;
+            if !renewal.is_due(&pair)? {
+                return Ok(pair);
+            }
         }
-        let pair = self.issue(subject)?;
+        let pair = self.issue_for(subject, renewal.valid_days)?;
         pair.write(stem)?;
         Ok(pair)
     }
+}
+
+/// When a certificate is issued anew, and for how long.
+#[derive(Clone, Debug)]
+pub struct Renewal {
+    /// What is issued is good for so long.
+    pub valid_days: u32,
+    /// Issue all anew, however fresh they are.
+    pub force: bool,
+}
+
+impl Default for Renewal {
+    fn default() -> Self {
+        Self { valid_days: VALID_DAYS, force: false }
+    }
+}
+
+impl Renewal {
+    fn is_due(&self, pair: &Pair) -> Result<bool> {
+        let Certificate { not_before, not_after, .. } = Certificate::read("", &pair.cert_pem)?;
+        let now = crate::clock::now_us() / 1_000_000;
+        Ok(self.force || is_due(not_before, not_after, now))
+    }
+}
+
+/// Whether less than a third of its time is left.
+fn is_due(not_before: i64, not_after: i64, now: i64) -> bool {
+    not_after - now < (not_after - not_before) / 3
 }
 
 /// From an hour ago (clocks of machines differ) for so many days.
@@ -207,4 +267,32 @@ fn valid_for_days(params: &mut CertificateParams, days: i64) {
     let now = std::time::SystemTime::now();
     params.not_before = (now - std::time::Duration::from_secs(3600)).into();
     params.not_after = (now + std::time::Duration::from_secs(86_400 * days.unsigned_abs())).into();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_due_when_two_thirds_of_its_time_are_over() {
+        let check = |now: i64, expected: bool| assert_eq!(is_due(0, 300, now), expected, "{now} of 300");
+        check(0, false);
+        check(199, false);
+        check(201, true);
+        check(300, true);
+        check(1000, true);
+    }
+
+    #[test]
+    fn what_is_fresh_is_kept_and_what_is_forced_is_new() {
+        let folder = tempfile::tempdir().unwrap();
+        let (authority, stem) = (Authority::generate().unwrap(), folder.path().join("peer"));
+        let subject = Subject::master("m1");
+        let first = authority.read_or_issue(&stem, &subject).unwrap();
+        assert_eq!(authority.read_or_issue(&stem, &subject).unwrap().cert_pem, first.cert_pem);
+        let forced = Renewal { force: true, ..Renewal::default() };
+        let second = authority.read_or_renew(&stem, &subject, &forced).unwrap();
+        assert_ne!(second.cert_pem, first.cert_pem);
+        assert_eq!(Pair::read(&stem).unwrap().cert_pem, second.cert_pem);
+    }
 }

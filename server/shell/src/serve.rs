@@ -28,9 +28,14 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| format!("listening on {address} (API)"))
 }
 
-/// Serves until `stop` turns true, then lets requests in flight finish.
-pub async fn run(listener: TcpListener, tls: Arc<ServerConfig>, router: Router, mut stop: watch::Receiver<bool>) {
-    let acceptor = TlsAcceptor::from(tls);
+/// Serves until `stop` turns true, then lets requests in flight finish. Each connection gets the certificate that is the
+/// latest when it comes.
+pub async fn run(
+    listener: TcpListener,
+    tls: watch::Receiver<Arc<ServerConfig>>,
+    router: Router,
+    mut stop: watch::Receiver<bool>,
+) {
     let connections = GracefulShutdown::new();
     loop {
         let socket = tokio::select! {
@@ -46,7 +51,7 @@ pub async fn run(listener: TcpListener, tls: Arc<ServerConfig>, router: Router, 
             () = crate::stop::told(&mut stop) => break,
         };
         let watcher = connections.watcher();
-        let (acceptor, router) = (acceptor.clone(), router.clone());
+        let (acceptor, router) = (TlsAcceptor::from(tls.borrow().clone()), router.clone());
         tokio::spawn(async move {
             if let Err(error) = connection(socket, acceptor, router, watcher).await {
                 tracing::debug!(%error, "connection ended");

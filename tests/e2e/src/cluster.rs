@@ -34,7 +34,7 @@ pub fn binary() -> PathBuf {
 }
 
 /// A base port with all ports of a cluster free.
-pub(crate) fn free_base_port() -> u16 {
+pub fn free_base_port() -> u16 {
     let mut random = rand::rng();
     loop {
         // Below the ephemeral range, so that outgoing connections of other tests do not take them meanwhile.

@@ -1,5 +1,6 @@
 //! Clusters of real processes and a lean client, for the end-to-end tests and the benchmarks.
 
+pub mod browser;
 pub mod client;
 pub mod cluster;
 pub mod etcd;

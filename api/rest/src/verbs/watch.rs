@@ -25,6 +25,7 @@ use crate::negotiate::{Encoding, Wanted};
 use crate::object::decode;
 use crate::query::Query;
 use crate::table::{Form, partial, row, table};
+use crate::watches::Seat;
 use crate::{Api, Status};
 
 /// Between bookmarks, as kube-apiserver's.
@@ -49,6 +50,7 @@ pub(super) struct Watcher {
     progress: u64,
     columns_sent: bool,
     now_us: fn() -> i64,
+    seat: Seat,
     done: bool,
 }
 
@@ -111,6 +113,7 @@ pub(super) async fn begin(
         progress: start,
         columns_sent: false,
         now_us: api.config.now_us,
+        seat: api.metrics.watches.enter(context.kind.group, context.kind.plural, start),
         done: false,
     };
     for entry in &initial {
@@ -219,6 +222,7 @@ impl Watcher {
                     self.event(event);
                 }
                 self.progress = batch.progress;
+                self.seat.reached(batch.progress);
             }
             Err(error) => {
                 // A member that stops ends its watches quietly: clients resume on another.
@@ -269,6 +273,7 @@ impl Watcher {
     }
 
     fn write(&mut self, event: &str, entry: &Entry) {
+        self.seat.count_event();
         let piece = match (self.wanted.form, self.wanted.encoding) {
             (Form::Plain, Encoding::Protobuf) => protobuf::watch_frame(event, &enveloped(self.kind, entry)).into(),
             (Form::Plain, _) => line(event, &json_of(self.kind, entry)),

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use api_proto::peer::peer_client::PeerClient;
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
+use tokio::sync::watch;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
 use crate::config::{PeerTls, Timing};
@@ -41,7 +42,7 @@ pub(crate) enum Lane {
 /// Dials peers and keeps what it dialled.
 pub(crate) struct Dialer {
     pub(crate) letterhead: Letterhead,
-    tls: ClientTlsConfig,
+    tls: Mutex<watch::Receiver<PeerTls>>,
     connect_timeout: Duration,
     silence: Duration,
     faults: Option<Arc<Faults>>,
@@ -62,14 +63,15 @@ struct Matched {
 }
 
 impl Dialer {
-    pub(crate) fn new(letterhead: Letterhead, tls: &PeerTls, timing: &Timing, faults: Option<Arc<Faults>>) -> Self {
-        let tls = ClientTlsConfig::new()
-            .domain_name(PEER_NAME)
-            .ca_certificate(Certificate::from_pem(&tls.ca_pem))
-            .identity(Identity::from_pem(&tls.cert_pem, &tls.key_pem));
+    pub(crate) fn new(
+        letterhead: Letterhead,
+        tls: &watch::Receiver<PeerTls>,
+        timing: &Timing,
+        faults: Option<Arc<Faults>>,
+    ) -> Self {
         Self {
             letterhead,
-            tls,
+            tls: Mutex::new(tls.clone()),
             // A round of votes is worth more than an attempt that hangs.
             connect_timeout: timing.election_max.max(Duration::from_millis(100)),
             silence: (timing.election_max * 4).max(Duration::from_millis(500)),
@@ -84,6 +86,11 @@ impl Dialer {
     pub(crate) fn client(&self, peer: u64, address: &str, lane: Lane) -> io::Result<PeerClient<Channel>> {
         let mut channels = self.channels.lock();
         let channels = channels.as_mut().ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected))?;
+        // Channels connect anew by themselves, but only with the certificate that they were made with.
+        if self.tls.lock().has_changed().unwrap_or(false) {
+            self.tls.lock().mark_unchanged();
+            channels.clear();
+        }
         if let Some((known, channel)) = channels.get(&(peer, lane))
             && known == address
         {
@@ -103,7 +110,7 @@ impl Dialer {
 
     fn channel(&self, peer: u64, address: &str) -> io::Result<Channel> {
         let endpoint = Endpoint::from_shared(format!("https://{address}"))
-            .and_then(|endpoint| endpoint.tls_config(self.tls.clone()))
+            .and_then(|endpoint| endpoint.tls_config(client_tls(&self.tls.lock().borrow())))
             .map_err(io::Error::other)?
             .connect_timeout(self.connect_timeout)
             .initial_stream_window_size(WINDOW_BYTES)
@@ -157,6 +164,13 @@ impl Dialer {
             _ => false,
         }
     }
+}
+
+fn client_tls(tls: &PeerTls) -> ClientTlsConfig {
+    ClientTlsConfig::new()
+        .domain_name(PEER_NAME)
+        .ca_certificate(Certificate::from_pem(&tls.ca_pem))
+        .identity(Identity::from_pem(&tls.cert_pem, &tls.key_pem))
 }
 
 fn wrap(channel: Channel) -> PeerClient<Channel> {

@@ -1,45 +1,133 @@
 //! The socket behind the peer service.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use api_proto::peer::peer_server::PeerServer;
-use tokio::net::TcpListener;
-use tokio::sync::watch;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::server::TcpIncoming;
-use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
+use tonic::transport::Server;
 
 use crate::config::PeerTls;
 use crate::peer::dial::{MESSAGE_BYTES_MAX, WINDOW_BYTES};
 use crate::peer::identity::require_master;
 use crate::peer::server::PeerService;
 
-/// A server that lets in whoever shows a certificate of the authority.
-pub(crate) fn server(tls: &PeerTls) -> Result<Server, tonic::transport::Error> {
-    let identity = Identity::from_pem(&tls.cert_pem, &tls.key_pem);
-    let config = ServerTlsConfig::new().identity(identity).client_ca_root(Certificate::from_pem(&tls.ca_pem));
-    Server::builder()
-        .initial_stream_window_size(WINDOW_BYTES)
-        .initial_connection_window_size(WINDOW_BYTES)
-        .http2_keepalive_interval(Some(Duration::from_secs(5)))
-        .http2_keepalive_timeout(Some(Duration::from_secs(5)))
-        .tls_config(config)
+/// Whoever connects and does not shake hands within this is dropped.
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
+/// When no connection can be accepted: descriptors have run out, and those that end make room.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// The certificate that new connections get: always the latest that is usable.
+pub(crate) struct Certificate {
+    source: watch::Receiver<PeerTls>,
+    config: Arc<ServerConfig>,
+}
+
+impl Certificate {
+    pub(crate) fn new(mut source: watch::Receiver<PeerTls>) -> Result<Self, String> {
+        let config = server_config(&source.borrow_and_update())?;
+        Ok(Self { source, config })
+    }
+
+    fn latest(&mut self) -> Arc<ServerConfig> {
+        if self.source.has_changed().unwrap_or(false) {
+            match server_config(&self.source.borrow_and_update()) {
+                Ok(config) => self.config = config,
+                Err(e) => tracing::error!("the new peer certificate is not usable, the old one stays: {e}"),
+            }
+        }
+        self.config.clone()
+    }
+}
+
+/// Lets in whoever shows a certificate of the authority.
+fn server_config(tls: &PeerTls) -> Result<Arc<ServerConfig>, String> {
+    let certificates = |pem: &str| -> Result<Vec<CertificateDer<'static>>, String> {
+        CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<_, _>>().map_err(|e| e.to_string())
+    };
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(&tls.ca_pem)? {
+        roots.add(certificate).map_err(|e| e.to_string())?;
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
+        .build()
+        .map_err(|e| e.to_string())?;
+    let key = PrivateKeyDer::from_pem_slice(tls.key_pem.as_bytes()).map_err(|e| e.to_string())?;
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|e| e.to_string())?
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(certificates(&tls.cert_pem)?, key)
+        .map_err(|e| e.to_string())?;
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    Ok(Arc::new(config))
 }
 
 /// Serves until `closed` says so.
-pub(crate) fn serve(listener: TcpListener, server: Server, service: PeerService, mut closed: watch::Receiver<bool>) {
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+pub(crate) fn serve(
+    listener: TcpListener,
+    certificate: Certificate,
+    service: PeerService,
+    mut closed: watch::Receiver<bool>,
+) {
+    let (connected, incoming) = mpsc::unbounded_channel();
+    let accepting = tokio::spawn(accept(listener, certificate, connected));
     let service = PeerServer::new(service)
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX);
     let guarded = InterceptedService::new(service, require_master);
+    let server = Server::builder()
+        .initial_stream_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(WINDOW_BYTES)
+        .http2_keepalive_interval(Some(Duration::from_secs(5)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(5)));
+    let incoming = UnboundedReceiverStream::new(incoming);
     let serving = server.serve_with_incoming_shutdown(guarded, incoming, async move {
         // Dropped or set: either way it is over.
         let _ = closed.wait_for(|closed| *closed).await;
+        // The port closes at once: others must see that nobody listens there any more.
+        accepting.abort();
     });
     tokio::spawn(async move {
         if let Err(e) = serving.await {
             tracing::error!("the peer port broke: {e}");
         }
     });
+}
+
+type Connected = Result<TlsStream<TcpStream>, std::io::Error>;
+
+/// Accepts, and shakes hands beside: who is slow at it keeps nobody else waiting.
+async fn accept(listener: TcpListener, mut certificate: Certificate, connected: mpsc::UnboundedSender<Connected>) {
+    loop {
+        let socket = match listener.accept().await {
+            Ok((socket, _)) => socket,
+            Err(e) => {
+                tracing::warn!("accepting on the peer port: {e}");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let (acceptor, connected) = (TlsAcceptor::from(certificate.latest()), connected.clone());
+        tokio::spawn(async move {
+            // It saves a round trip; without it the connection is as good.
+            let _ = socket.set_nodelay(true);
+            match tokio::time::timeout(HANDSHAKE_LIMIT, acceptor.accept(socket)).await {
+                // Closed only while this member stops.
+                Ok(Ok(stream)) => drop(connected.send(Ok(stream))),
+                Ok(Err(e)) => tracing::debug!("a handshake on the peer port failed: {e}"),
+                Err(_) => tracing::debug!("a handshake on the peer port took too long"),
+            }
+        });
+    }
 }

@@ -16,6 +16,7 @@ use raft_state::port::{Member, ProposeError, ReadLevel, Standing, Store};
 use raft_state::{Action, Command, Expect, ObjectCommand, Outcome, Payload};
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType};
 use tempfile::TempDir;
+use tokio::sync::watch;
 
 /// Longer than anything here takes, on the slowest machine.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -116,7 +117,7 @@ impl Cluster {
             data_dir: self.folder.path().join(&member.name),
             peer_listen: member.peer_address.parse().expect("an address"),
             initial_members: self.members.clone(),
-            tls: self.authority.issue(MASTERS_GROUP),
+            tls: watch::Sender::new(self.authority.issue(MASTERS_GROUP)).subscribe(),
             keyring: keyring(),
             timing: Timing::default(),
             compaction: self.compaction,

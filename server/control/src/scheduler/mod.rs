@@ -33,6 +33,7 @@ use pod::Pod;
 use queue::{Queue, Waiting};
 
 pub use pod::SCHEDULER_NAME;
+pub use queue::Depths;
 
 const PODS: &[u8] = b"/registry/core/pods/";
 const NODES: &[u8] = b"/registry/core/nodes/";
@@ -173,6 +174,11 @@ impl Scheduler {
     /// in the past means now, `None` that nobody waits.
     pub fn next_wake(&self) -> Option<i64> {
         self.queue.next_wake()
+    }
+
+    /// How many pods wait, and for what.
+    pub fn depths(&self) -> Depths {
+        self.queue.depths()
     }
 
     fn learn(&mut self, entry: &Entry) {

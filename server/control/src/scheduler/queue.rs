@@ -46,6 +46,19 @@ enum Place {
     InFlight,
 }
 
+/// How many pods wait, by what they wait for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Depths {
+    /// To be tried next.
+    pub active: usize,
+    /// Tried again after a pause.
+    pub backoff: usize,
+    /// Tried again when something changes that could help.
+    pub unschedulable: usize,
+    /// Placed by us, the binding not confirmed yet.
+    pub in_flight: usize,
+}
+
 /// The queue.
 #[derive(Debug, Default)]
 pub struct Queue {
@@ -93,6 +106,13 @@ impl Queue {
     /// A waiting pod.
     pub fn get(&self, uid: &str) -> Option<&Waiting> {
         self.pods.get(uid)
+    }
+
+    /// How long it is.
+    pub fn depths(&self) -> Depths {
+        let (active, backoff, unschedulable) = (self.active.len(), self.backoff.len(), self.unschedulable.len());
+        let in_flight = self.pods.len().saturating_sub(active + backoff + unschedulable);
+        Depths { active, backoff, unschedulable, in_flight }
     }
 
     /// Takes the next pod to be tried; it is in flight until told otherwise.
@@ -230,7 +250,9 @@ mod tests {
         for (now_us, expected) in [(0, 1), (20, 2), (60, 4), (100, 8), (200, 10), (300, 10)] {
             let now_us = now_us * SECOND_US;
             queue.advance(now_us);
+            assert_eq!(queue.depths(), Depths { active: 1, ..Depths::default() });
             queue.pop().expect("active");
+            assert_eq!(queue.depths(), Depths { in_flight: 1, ..Depths::default() });
             queue.failed("a", now_us, false, None);
             assert_eq!(queue.next_wake(), Some(now_us + UNSCHEDULABLE_LIMIT_US));
             queue.stir(true);

@@ -21,6 +21,8 @@ use tokio::sync::Mutex;
 pub use error::Error;
 pub use watch::Watch;
 
+use crate::pki::Pair;
+
 /// How often a request is tried over a broken connection before its caller hears of it.
 const ATTEMPTS: usize = 10;
 /// Between two attempts, so that an election has time to pass.
@@ -58,7 +60,7 @@ pub struct Client {
 
 struct Inner {
     endpoints: Vec<String>,
-    tls: Arc<ClientConfig>,
+    tls: parking_lot::Mutex<Arc<ClientConfig>>,
     /// The connection in use, and the endpoint to try next.
     connection: Mutex<(Option<Sender>, usize)>,
 }
@@ -76,8 +78,22 @@ impl Client {
         let tls = connect::tls(&options)?;
         // Clients begin at different masters, so that they share the load.
         let first = options.cert_pem.bytes().map(usize::from).sum::<usize>() % options.endpoints.len().max(1);
+        let tls = parking_lot::Mutex::new(tls);
         let inner = Inner { endpoints: options.endpoints, tls, connection: Mutex::new((None, first)) };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Shows another certificate from the next connection on; the one in use is let go of.
+    ///
+    /// # Errors
+    /// When it cannot be read; the old one stays in use.
+    pub async fn renew(&self, ca_pem: &str, pair: &Pair) -> Result<(), Error> {
+        let (cert, key) = (pair.cert_pem.clone(), pair.key_pem.clone());
+        let tls = connect::tls(&Options::new(Vec::new(), ca_pem.to_owned(), cert, key))?;
+        *self.inner.tls.lock() = tls;
+        // Who has a request in flight on it keeps it alive until the answer is there.
+        self.inner.connection.lock().await.0 = None;
+        Ok(())
     }
 
     /// GET of one object or list.
@@ -186,7 +202,8 @@ impl Client {
         let mut last = Error::Broken("there is no endpoint".to_owned());
         for _ in 0..count {
             let endpoint = &self.inner.endpoints[connection.1 % count];
-            match connect::connect(endpoint, &self.inner.tls).await {
+            let tls = self.inner.tls.lock().clone();
+            match connect::connect(endpoint, &tls).await {
                 Ok(sender) => {
                     connection.0 = Some(sender.clone());
                     return Ok(sender);

@@ -265,13 +265,15 @@ impl Layout {
             "front-door".to_owned(),
             format!("--listen={}", self.front()),
             format!("--ca={}", self.ca().display()),
+            format!("--metrics-listen={}", loopback(self.shape.base_port + 1)),
+            format!("--metrics-pair={}/tls/metrics", self.folder("front")),
         ];
         args.extend((0..self.shape.masters).map(|i| format!("--backend={}", self.api(i))));
         Process {
             name: "front".to_owned(),
             folder: self.dir.join("front"),
             args,
-            ports: vec![("front door", self.shape.base_port)],
+            ports: vec![("front door", self.shape.base_port), ("front door's metrics", self.shape.base_port + 1)],
         }
     }
 
@@ -281,6 +283,8 @@ impl Layout {
             "--simulated".to_owned(),
             format!("--ca={}", self.ca().display()),
             format!("--tls-dir={}/tls", self.folder("nodes")),
+            format!("--metrics-listen={}", loopback(self.shape.base_port + 2)),
+            format!("--metrics-pair={}/tls/metrics", self.folder("nodes")),
         ];
         args.extend((0..self.shape.masters).map(|i| format!("--api={}", self.api(i))));
         args.extend(self.shape.node_names().iter().map(|n| format!("--node={n}")));

@@ -16,6 +16,8 @@ use anyhow::{Context, Result, bail};
 pub use layout::{Layout, StoreOnly};
 use process::Process;
 
+use crate::pki::Renewal;
+
 /// How long a process may take to stop after SIGTERM before it is killed. Longer than a handover of leadership takes.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 
@@ -62,6 +64,8 @@ pub enum Command {
         /// Its name.
         name: String,
     },
+    /// Issue all certificates anew, under the cluster's feet: what runs takes them up within seconds.
+    Renew,
     /// Show processes, roles, and revisions.
     Status,
     /// Print the log of one process.
@@ -105,6 +109,11 @@ pub async fn run(args: Args) -> Result<()> {
             } else {
                 say!("{name} was not running")
             }
+            Ok(())
+        }
+        Command::Renew => {
+            up::issue_certificates(&Layout::open(&args.dir)?, &Renewal { force: true, ..Renewal::default() })?;
+            say!("issued anew; processes take them up within seconds");
             Ok(())
         }
         Command::Status => status::print(&Layout::open(&args.dir)?).await,

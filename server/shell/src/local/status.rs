@@ -37,9 +37,9 @@ pub async fn print(layout: &Layout) -> Result<()> {
     Ok(())
 }
 
-/// What a master says of itself at `/statusz`, asked as the administrator.
+/// What a master says of itself at `/trireme/standing`, asked as the administrator.
 async fn role(layout: &Layout, name: &str) -> Option<String> {
     let index = layout.shape.master_names().iter().position(|n| n == name)?;
-    let body = crate::standing::ask(layout.api(index), &layout.ca(), &layout.dir.join("admin")).await.ok()?;
+    let body = crate::observe::report::ask(layout.api(index), &layout.ca(), &layout.dir.join("admin")).await.ok()?;
     Some(format!("{}, term {}, revision {}", if body.leads { "leader" } else { "follower" }, body.term, body.revision))
 }

@@ -10,7 +10,7 @@ use super::process::{Process, State};
 use crate::health;
 use crate::keyring::Keyring;
 use crate::kubeconfig;
-use crate::pki::{Authority, Subject};
+use crate::pki::{Authority, Renewal, Subject};
 
 /// How long a process may take until it serves.
 const SERVING_LIMIT: Duration = Duration::from_secs(60);
@@ -24,7 +24,7 @@ pub async fn run(layout: &Layout) -> Result<()> {
             process.wait_for_ports(Duration::from_secs(10)).await?;
         }
     }
-    issue_certificates(layout)?;
+    issue_certificates(layout, &Renewal::default())?;
     let fresh = processes.iter().filter(|p| !matches!(p.state(), State::Running(_))).count();
     if fresh > 0 {
         match layout.shape.store_only {
@@ -45,29 +45,35 @@ pub async fn run(layout: &Layout) -> Result<()> {
     Ok(())
 }
 
-/// Issues what is missing; what exists is kept.
-fn issue_certificates(layout: &Layout) -> Result<()> {
+/// Issues what is missing and renews what is due; the rest is kept.
+pub fn issue_certificates(layout: &Layout, renewal: &Renewal) -> Result<()> {
     let dir = &layout.dir;
     let authority = Authority::open_or_generate(&layout.ca(), &dir.join("pki/ca.key"))?;
-    let admin = authority.read_or_issue(&dir.join("admin"), &Subject::client("admin", "system:masters"))?;
+    let issue = |stem: &Path, subject: &Subject| authority.read_or_renew(stem, subject, renewal);
+    let admin = issue(&dir.join("admin"), &Subject::client("admin", "system:masters"))?;
     let keyring = Keyring::open_or_generate(&layout.secrets_key())?;
+    write_once(&dir.join("pki/ca.crt"), authority.cert_pem.as_bytes())?;
     for name in layout.shape.master_names() {
         let tls = dir.join(&name).join("tls");
-        authority.read_or_issue(&tls.join("apiserver"), &Subject::api_server(std::slice::from_ref(&name)))?;
-        authority.read_or_issue(&tls.join("peer"), &Subject::master(&name))?;
+        issue(&tls.join("apiserver"), &Subject::api_server(std::slice::from_ref(&name)))?;
+        issue(&tls.join("peer"), &Subject::master(&name))?;
         write_once(&tls.join("ca.crt"), authority.cert_pem.as_bytes())?;
         if !tls.join("secrets.key").exists() {
             keyring.write(&tls.join("secrets.key"))?;
         }
     }
     for node in layout.shape.node_names() {
-        authority.read_or_issue(&dir.join("nodes/tls").join(&node), &Subject::node(&node))?;
+        issue(&dir.join("nodes/tls").join(&node), &Subject::node(&node))?;
     }
     if layout.shape.store_only.is_some() {
         return Ok(());
     }
+    issue(&dir.join("front/tls/metrics"), &Subject::metrics("front"))?;
+    issue(&dir.join("nodes/tls/metrics"), &Subject::metrics("nodes"))?;
     let config = kubeconfig::administrator(&format!("https://{}", layout.front()), &authority.cert_pem, &admin);
-    if !layout.kubeconfig().exists() {
+    // A person may have set a namespace in it: it is written again only when the administrator's certificate is another.
+    let known = std::fs::read_to_string(layout.kubeconfig()).unwrap_or_default();
+    if !kubeconfig::holds(&known, &admin) {
         crate::pki::write_private(&layout.kubeconfig(), config.as_bytes())?;
     }
     Ok(())

@@ -1,11 +1,13 @@
 //! One simulated node: its registration, its heartbeat, its pods.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use server_agent::node::{LEASE_NAMESPACE, LEASE_RENEW_US, Machine};
 
 use super::behaviour::Behaviour;
+use super::counts::Counts;
 use super::{node_address, pods};
 use crate::apiclient::{Client, Error};
 use crate::clock::now_us;
@@ -14,7 +16,7 @@ use crate::clock::now_us;
 const RETRY: Duration = Duration::from_millis(500);
 
 /// Runs a node until it is dropped.
-pub(super) async fn run(name: String, number: u32, client: Client, behaviour: Behaviour) {
+pub(super) async fn run(name: String, number: u32, client: Client, behaviour: Behaviour, counts: Arc<Counts>) {
     let machine = Machine {
         address: node_address(number).to_string(),
         cpu: behaviour.node_cpu.clone(),
@@ -25,7 +27,8 @@ pub(super) async fn run(name: String, number: u32, client: Client, behaviour: Be
     };
     let uid = register(&machine, &client).await;
     tracing::info!(node = machine.name, "registered");
-    tokio::join!(heartbeat(&machine, &uid, &client), pods::run(&machine, number, &client, &behaviour));
+    counts.registered.inc();
+    tokio::join!(heartbeat(&machine, &uid, &client, &counts), pods::run(&machine, number, &client, &behaviour));
 }
 
 /// Registers, for as long as it takes, and returns the Node's uid.
@@ -51,13 +54,15 @@ async fn report(machine: &Machine, client: &Client) -> Result<Value, Error> {
 }
 
 /// Renews the Lease, and reports a status anew that others have called unknown.
-async fn heartbeat(machine: &Machine, uid: &str, client: &Client) {
+async fn heartbeat(machine: &Machine, uid: &str, client: &Client, counts: &Counts) {
     let period = Duration::from_micros(LEASE_RENEW_US.unsigned_abs());
     let mut tick = tokio::time::interval(period);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
-        if let Err(error) = renew(machine, uid, client).await {
+        let renewed = renew(machine, uid, client).await;
+        counts.renewed(renewed.is_ok());
+        if let Err(error) = renewed {
             tracing::warn!(node = machine.name, %error, "cannot renew the lease");
         }
         match client.get(&format!("/api/v1/nodes/{}", machine.name)).await {
