@@ -104,7 +104,7 @@ fn keep(keyring: Option<Keyring>, path: &Path) -> Result<Arc<Keyring>> {
 /// Every master of a local cluster.
 fn local(args: &Args, dir: &Path, keyring: Option<Keyring>, seed: &Seed) -> Result<()> {
     let made = || {
-        let layout = Layout::open_or_create(dir, args.masters, args.nodes, args.base_port)?;
+        let layout = Layout::open_or_create(dir, args.masters, args.nodes, args.base_port, None)?;
         let keyring = keep(keyring, &layout.secrets_key())?;
         for name in layout.shape.master_names() {
             plant_one(&layout.data(&name), &layout.members(), keyring.clone(), seed)?;
