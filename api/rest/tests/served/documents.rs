@@ -18,7 +18,8 @@ async fn long_answers_are_compressed_for_those_who_ask() {
     }
     let protobuf = ("accept", "application/vnd.kubernetes.protobuf");
     let one = format!("{MAPS}/b");
-    let cases: [(&str, &[(&str, &str)], bool); 7] = [
+    type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], bool);
+    let cases: [Case<'_>; 7] = [
         (MAPS, &[GZIP], true),
         (MAPS, &[GZIP, protobuf], true),
         (MAPS, &[], false),
