@@ -9,8 +9,10 @@
 //! - what is encrypted in the store is encrypted in Trireme's format, and no key is in it in the clear;
 //! - the same snapshot gives the same file, but for nonces.
 
+mod bbolt;
 mod contents;
 mod error;
+pub mod etcd;
 mod frame;
 mod read;
 mod write;

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use api_proto::v1;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
+use raft_backup::etcd::Export;
 use raft_backup::{Backup, Origin};
 use raft_state::Snapshot;
 use tokio::sync::mpsc;
@@ -36,7 +37,7 @@ impl Source {
             if !request.passphrase.is_empty() {
                 return Err(Status::invalid_argument("etcd's format has no place for keys"));
             }
-            return Err(Status::unimplemented("etcd's format"));
+            return Ok(chunks(move |send| send_all(&send, Export::new(&snapshot))));
         }
         let (source, passphrase) = (self.clone(), request.passphrase.clone());
         Ok(chunks(move |send| {

@@ -6,7 +6,7 @@ use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use raft_backup::{Contents, Error, Reader, WrappedKeys};
+use raft_backup::{Contents, Error, Reader, WrappedKeys, etcd};
 use raft_state::Payload;
 use serde::Serialize;
 
@@ -72,6 +72,10 @@ pub(super) fn read(path: &Path) -> Result<Sound> {
     let mut first = Vec::new();
     (&mut file).take(4096).read_to_end(&mut first).with_context(name)?;
     file.seek(SeekFrom::Start(0)).with_context(name)?;
+    if etcd::is_snapshot(&first) {
+        let contents = etcd::import(&file, bytes).with_context(name)?;
+        return Ok(Sound { summary: Summary { format: "etcd", ..count(&contents, bytes) }, contents, keys: None });
+    }
     if !raft_backup::is_backup(&first) {
         return Err(Error::NotABackup).with_context(name);
     }

@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use raft_backup::Shift;
+use api_kinds::registry::KINDS;
+use raft_backup::{Contents, Shift};
 use raft_node::seed::{Seed, plant};
 use raft_state::port::Member;
+use raft_state::{Keyring as _, Payload};
 
 use super::file::{self, Sound};
 use super::passphrase;
@@ -57,6 +59,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let mut sound = file::read(&args.file)?;
     sound.contents.shift(Shift(args.raise_revisions_by))?;
     let keyring = keyring(args, &sound)?;
+    let keyring = seal(&mut sound.contents, keyring)?;
     let revision = sound.contents.scalars.revision;
     let (keys, leases) = (sound.summary.keys, sound.summary.leases);
     let seed =
@@ -90,6 +93,26 @@ fn keyring(args: &Args, sound: &Sound) -> Result<Option<Keyring>> {
             sound.summary.sealed,
             sound.summary.key_ids
         );
+    }
+    Ok(keyring)
+}
+
+/// Encrypts what the store keeps encrypted and an etcd snapshot holds in the clear.
+fn seal(contents: &mut Contents, keyring: Option<Keyring>) -> Result<Option<Keyring>> {
+    let prefixes: Vec<String> = KINDS.iter().filter(|kind| kind.sealed).map(|kind| kind.key_prefix()).collect();
+    let mut keyring = keyring;
+    for (_, record) in &mut contents.versions {
+        if !prefixes.iter().any(|prefix| record.key.starts_with(prefix.as_bytes())) {
+            continue;
+        }
+        if let Some(Payload::Object { json, splice_at }) = &record.payload {
+            let sealer = match keyring.take() {
+                Some(keyring) => keyring,
+                None => Keyring::generate()?,
+            };
+            record.payload = Some(sealer.seal(&record.key, json, *splice_at));
+            keyring = Some(sealer);
+        }
     }
     Ok(keyring)
 }
