@@ -188,6 +188,7 @@ mod tests {
                 name: String::new(),
                 peer_address: String::new(),
                 api_address: (*address).to_owned(),
+                etcd_url: String::new(),
                 voter: true,
             };
             let members: Vec<Member> = addresses.iter().map(member).collect();
