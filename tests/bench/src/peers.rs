@@ -33,11 +33,11 @@ fn loopback(port: u16) -> SocketAddr {
 }
 
 impl Peer {
-    /// Starts three etcd, a kube-apiserver, and when asked a controller manager and a scheduler.
+    /// Starts three etcd and a kube-apiserver.
     ///
     /// # Errors
     /// When it does not get ready within a minute.
-    pub async fn start(bin: &Path, with_managers: bool) -> Result<Self> {
+    pub async fn start(bin: &Path) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("trireme-peer-").tempdir()?;
         let mut peer = Self { dir, children: Vec::new() };
         let cluster: Vec<String> = (0..3).map(|i| format!("e{i}=http://{}", loopback(PORT + 2 + 2 * i))).collect();
@@ -59,9 +59,6 @@ impl Peer {
         }
         peer.start_apiserver(bin)?;
         peer.wait_ready().await?;
-        if with_managers {
-            peer.start_managers(bin)?;
-        }
         Ok(peer)
     }
 
@@ -104,7 +101,11 @@ impl Peer {
         )
     }
 
-    fn start_managers(&mut self, bin: &Path) -> Result<()> {
+    /// Starts a controller manager and a scheduler.
+    ///
+    /// # Errors
+    /// When a binary is missing.
+    pub fn start_managers(&mut self, bin: &Path) -> Result<()> {
         let config = self.dir.path().join("kubeconfig");
         std::fs::write(
             &config,
@@ -154,9 +155,9 @@ impl Peer {
     }
 
     /// The servers' processes: kube-apiserver and the three etcd.
-    pub fn server_pids(&self) -> Vec<i32> {
+    pub fn servers(&self) -> Vec<(String, i32)> {
         let servers = self.children.iter().filter(|(name, _)| name.starts_with("etcd") || name == "kube-apiserver");
-        servers.filter_map(|(_, child)| i32::try_from(child.id()).ok()).collect()
+        servers.filter_map(|(name, child)| Some((name.clone(), i32::try_from(child.id()).ok()?))).collect()
     }
 }
 

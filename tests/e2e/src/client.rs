@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -146,6 +146,15 @@ impl Reply {
         }
         anyhow::bail!("{}: {}", self.status, String::from_utf8_lossy(&self.body))
     }
+
+    /// Only that the status is a success; the body is not looked at.
+    ///
+    /// # Errors
+    /// On any other status, with the server's message.
+    pub fn ok(&self) -> Result<()> {
+        anyhow::ensure!(self.status.is_success(), "{}: {}", self.status, String::from_utf8_lossy(&self.body));
+        Ok(())
+    }
 }
 
 impl Client {
@@ -218,6 +227,14 @@ impl Client {
         self.send(Method::POST, path, "application/json", object.to_string()).await
     }
 
+    /// POST of JSON that is text already.
+    ///
+    /// # Errors
+    /// As [`Client::send`].
+    pub async fn post_bytes(&self, path: &str, body: Bytes) -> Result<Reply> {
+        self.send(Method::POST, path, "application/json", body).await
+    }
+
     /// PATCH with a JSON merge patch.
     ///
     /// # Errors
@@ -245,14 +262,16 @@ impl Client {
             let body = response.into_body().collect().await?.to_bytes();
             anyhow::bail!("{status}: {}", String::from_utf8_lossy(&body));
         }
-        Ok(Watch { body: response.into_body(), pending: Vec::new() })
+        Ok(Watch { body: response.into_body(), pending: BytesMut::new(), searched: 0 })
     }
 }
 
 /// A stream of watch events.
 pub struct Watch {
     body: Incoming,
-    pending: Vec<u8>,
+    pending: BytesMut,
+    /// So many bytes of what is pending hold no end of a line.
+    searched: usize,
 }
 
 impl Watch {
@@ -261,17 +280,45 @@ impl Watch {
     /// # Errors
     /// When the connection breaks or an event is no JSON.
     pub async fn next(&mut self) -> Result<Option<Value>> {
+        let line = self.next_line().await?;
+        Ok(line.map(|line| serde_json::from_slice(&line)).transpose()?)
+    }
+
+    /// The next event as it was sent; `None` at the end.
+    ///
+    /// # Errors
+    /// When the connection breaks.
+    pub async fn next_line(&mut self) -> Result<Option<Bytes>> {
         loop {
-            if let Some(end) = self.pending.iter().position(|b| *b == b'\n') {
-                let event = serde_json::from_slice(&self.pending[..end])?;
-                self.pending.drain(..=end);
-                return Ok(Some(event));
+            if let Some(end) = self.pending[self.searched..].iter().position(|b| *b == b'\n') {
+                let line = self.pending.split_to(self.searched + end + 1).freeze();
+                self.searched = 0;
+                return Ok(Some(line));
             }
+            self.searched = self.pending.len();
+            match self.frame().await? {
+                None => return Ok(None),
+                Some(data) => self.pending.extend_from_slice(&data),
+            }
+        }
+    }
+
+    /// Passes over the events that come next, and says how many they were; `None` at the end. For those who only count.
+    ///
+    /// # Errors
+    /// When the connection breaks.
+    pub async fn skip(&mut self) -> Result<Option<usize>> {
+        let data = self.frame().await?;
+        Ok(data.map(|data| data.iter().filter(|b| **b == b'\n').count()))
+    }
+
+    async fn frame(&mut self) -> Result<Option<Bytes>> {
+        loop {
             match self.body.frame().await {
                 None => return Ok(None),
                 Some(frame) => {
                     if let Ok(data) = frame?.into_data() {
-                        self.pending.extend_from_slice(&data);
+                        return Ok(Some(data));
                     }
                 }
             }
