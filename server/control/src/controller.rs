@@ -1,5 +1,7 @@
 //! What a controller is.
 
+use std::sync::Arc;
+
 use api_kinds::Kind;
 
 use crate::objects::Meta;
@@ -29,9 +31,9 @@ pub struct Change {
     /// Which.
     pub key: Key,
     /// What it was; `None` when it is new.
-    pub old: Option<Meta>,
+    pub old: Option<Arc<Meta>>,
     /// What it is; `None` when it is gone.
-    pub new: Option<Meta>,
+    pub new: Option<Arc<Meta>>,
 }
 
 impl Change {
@@ -42,7 +44,7 @@ impl Change {
 
     /// What it was and what it is, as far as there is either.
     pub fn both(&self) -> impl Iterator<Item = &Meta> {
-        self.old.iter().chain(&self.new)
+        self.old.iter().chain(&self.new).map(|meta| &**meta)
     }
 }
 

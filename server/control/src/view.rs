@@ -1,7 +1,7 @@
 //! The cluster as controllers see it: the objects that they read, and the indexes that they need, kept from the event
 //! stream. Work is proportional to what changed; no look-up scans all objects.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, LazyLock};
 
 use api_kinds::{Kind, Scope, core, networking, pod, registry};
@@ -10,7 +10,7 @@ use raft_state::{Event, Revision, Snapshot};
 use serde_json::Value;
 
 use crate::controller::{Change, Key};
-use crate::objects::{Deployment, Meta, Owner, Pod, ReplicaSet};
+use crate::objects::{Deployment, EventTime, Meta, Owner, Pod, ReplicaSet, Toleration};
 
 /// An object of any kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,6 +50,8 @@ pub struct View {
     pub replica_sets: BTreeMap<Key, Arc<ReplicaSet>>,
     /// Deployments.
     pub deployments: BTreeMap<Key, Arc<Deployment>>,
+    /// When Events last happened, microseconds since the epoch.
+    pub events: BTreeMap<Key, i64>,
     /// Whole objects of kinds of which there are few: namespaces, nodes, services, slices, leases …
     pub whole: BTreeMap<Ref, Arc<Value>>,
     /// Metadata of everything that a controller may have to do with. Of ConfigMaps, Secrets and the like, of which there may
@@ -59,26 +61,34 @@ pub struct View {
     pods_by_node: BTreeMap<String, BTreeSet<Key>>,
     /// Pods that no controller manages, by namespace.
     loose_pods: BTreeMap<String, BTreeSet<Key>>,
+    /// Lists of tolerations that pods had lately: nearly all have one of a few, and share it.
+    tolerations: VecDeque<Arc<[Toleration]>>,
 }
+
+/// So many different lists of tolerations are remembered.
+const TOLERATIONS_MAX: usize = 16;
 
 /// Kinds whose objects are kept whole.
 fn kept_whole(kind: &'static Kind) -> bool {
-    let kept: [&Kind; 7] = [
+    let kept: [&Kind; 6] = [
         &core::namespace::NAMESPACE,
         &core::node::NODE,
         &core::service::SERVICE,
         &core::endpoints::ENDPOINTS,
         &core::lease::LEASE,
         &networking::endpoint_slice::ENDPOINT_SLICE,
-        &core::event::EVENT,
     ];
     kept.iter().any(|k| std::ptr::eq(*k, kind))
 }
 
 /// Kinds of which more than the metadata is read.
 fn read_whole(kind: &'static Kind) -> bool {
-    let read: [&Kind; 3] =
-        [&pod::POD, &api_kinds::apps::replica_set::REPLICA_SET, &api_kinds::apps::deployment::DEPLOYMENT];
+    let read: [&Kind; 4] = [
+        &pod::POD,
+        &core::event::EVENT,
+        &api_kinds::apps::replica_set::REPLICA_SET,
+        &api_kinds::apps::deployment::DEPLOYMENT,
+    ];
     kept_whole(kind) || read.iter().any(|k| std::ptr::eq(*k, kind))
 }
 
@@ -156,25 +166,26 @@ impl View {
         self.snapshot = snapshot;
     }
 
-    /// Takes an event in; `None` when it is about nothing that controllers know.
+    /// Takes an event in; what it changed, or `None` when it is about nothing that controllers know.
     pub fn apply(&mut self, event: &Event) -> Option<Change> {
-        self.revision = self.revision.max(event.revision);
         let place = locate(&event.entry.key)?;
-        let (kind, key) = (place.0.kind(), place.1.clone());
-        let kept = |view: &Self| view.metas.get(&place).map(|meta| Meta::clone(meta));
-        let read = |entry: &raft_state::Entry| Meta::read_bytes(&entry.value, entry.mod_revision);
-        let old = kept(self).or_else(|| event.previous.as_deref().and_then(read));
-        if event.deleted {
-            self.remove(&place);
-            return Some(Change { kind, key, old, new: None });
-        }
-        if read_whole(kind) || is_notable(&event.entry.value) {
-            self.put(place.clone(), &event.entry.value, event.revision);
+        let read = |entry: &raft_state::Entry| Meta::read_bytes(&entry.value, entry.mod_revision).map(Arc::new);
+        let old = self.metas.get(&place).cloned().or_else(|| event.previous.as_deref().and_then(read));
+        self.follow(event);
+        let kept = || self.metas.get(&place).cloned();
+        let new = if event.deleted { None } else { kept().or_else(|| read(&event.entry)) };
+        Some(Change { kind: place.0.kind(), key: place.1, old, new })
+    }
+
+    /// Takes an event in without saying what it changed: what a master does that does not lead.
+    pub fn follow(&mut self, event: &Event) {
+        self.revision = self.revision.max(event.revision);
+        let Some(place) = locate(&event.entry.key) else { return };
+        if !event.deleted && (read_whole(place.0.kind()) || is_notable(&event.entry.value)) {
+            self.put(place, &event.entry.value, event.revision);
         } else {
             self.remove(&place);
         }
-        let new = kept(self).or_else(|| read(&event.entry));
-        Some(Change { kind, key, old, new })
     }
 
     /// At most `max` objects behind `after` as changes, with their places: a manager that begins its term looks at
@@ -183,7 +194,7 @@ impl View {
         use std::ops::Bound;
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
         let page = self.metas.range((start, Bound::Unbounded)).take(max);
-        let change = |(id, key): &Ref, meta: &Meta| Change {
+        let change = |(id, key): &Ref, meta: &Arc<Meta>| Change {
             kind: id.kind(),
             key: key.clone(),
             old: None,
@@ -194,36 +205,56 @@ impl View {
 
     fn put(&mut self, place: Ref, bytes: &[u8], revision: Revision) {
         self.remove(&place);
-        let kind = place.0.kind();
+        let Some(meta) = self.read(&place, bytes, revision) else { return };
+        self.index(&place, &meta);
+        self.metas.insert(place, meta);
+    }
+
+    /// Reads what is read of the kind, keeps it, and returns the metadata; `None` when the bytes are no such object.
+    fn read(&mut self, place: &Ref, bytes: &[u8], revision: Revision) -> Option<Arc<Meta>> {
+        let (kind, key) = (place.0.kind(), &place.1);
+        if std::ptr::eq(kind, &pod::POD) {
+            return self.read_pod(key, bytes, revision);
+        }
+        if std::ptr::eq(kind, &core::event::EVENT) {
+            let event = EventTime::read(bytes, revision)?;
+            self.events.insert(key.clone(), event.last_us);
+            return Some(Arc::new(event.meta));
+        }
         if !read_whole(kind) {
             // What they hold is no concern of controllers.
-            if let Some(meta) = Meta::read_bytes(bytes, revision).map(Arc::new) {
-                self.index(&place, &meta);
-                self.metas.insert(place, meta);
-            }
-            return;
+            return Meta::read_bytes(bytes, revision).map(Arc::new);
         }
-        let Ok(object) = serde_json::from_slice::<Value>(bytes) else { return };
-        let key = place.1.clone();
+        let object: Value = serde_json::from_slice(bytes).ok()?;
         let meta = Arc::new(Meta::read(&object, revision));
-        self.index(&place, &meta);
-        if std::ptr::eq(kind, &pod::POD) {
-            let pod = Pod::read(&object, revision);
-            if !pod.node.is_empty() {
-                self.pods_by_node.entry(pod.node.clone()).or_default().insert(key.clone());
-            }
-            if meta.controller().is_none() {
-                self.loose_pods.entry(key.namespace.clone()).or_default().insert(key.clone());
-            }
-            self.pods.insert(key, Arc::new(pod));
-        } else if std::ptr::eq(kind, &api_kinds::apps::replica_set::REPLICA_SET) {
-            self.replica_sets.insert(key, Arc::new(ReplicaSet::read(object, revision)));
+        if std::ptr::eq(kind, &api_kinds::apps::replica_set::REPLICA_SET) {
+            self.replica_sets.insert(key.clone(), Arc::new(ReplicaSet::read(object, meta.clone())));
         } else if std::ptr::eq(kind, &api_kinds::apps::deployment::DEPLOYMENT) {
-            self.deployments.insert(key, Arc::new(Deployment::read(object, revision)));
-        } else if kept_whole(kind) {
+            self.deployments.insert(key.clone(), Arc::new(Deployment::read(object, meta.clone())));
+        } else {
             self.whole.insert(place.clone(), Arc::new(object));
         }
-        self.metas.insert(place, meta);
+        Some(meta)
+    }
+
+    fn read_pod(&mut self, key: &Key, bytes: &[u8], revision: Revision) -> Option<Arc<Meta>> {
+        let mut pod = Pod::read(bytes, revision)?;
+        match self.tolerations.iter().find(|known| **known == pod.tolerations) {
+            Some(known) => pod.tolerations = known.clone(),
+            None => {
+                self.tolerations.truncate(TOLERATIONS_MAX - 1);
+                self.tolerations.push_front(pod.tolerations.clone());
+            }
+        }
+        if !pod.node.is_empty() {
+            self.pods_by_node.entry(pod.node.to_string()).or_default().insert(key.clone());
+        }
+        let meta = pod.meta.clone();
+        if meta.controller().is_none() {
+            self.loose_pods.entry(key.namespace.clone()).or_default().insert(key.clone());
+        }
+        self.pods.insert(key.clone(), Arc::new(pod));
+        Some(meta)
     }
 
     fn index(&mut self, place: &Ref, meta: &Meta) {
@@ -237,21 +268,25 @@ impl View {
         for owner in &meta.owners {
             discard(&mut self.dependents, &owner.uid, place);
         }
-        let key = &place.1;
-        if let Some(pod) = self.pods.get(key).filter(|pod| pod.meta.uid == meta.uid).cloned()
-            && std::ptr::eq(place.0.kind(), &pod::POD)
-        {
-            discard(&mut self.pods_by_node, &pod.node, key);
-            discard(&mut self.loose_pods, &key.namespace, key);
-            self.pods.remove(key);
-        }
-        let kind = place.0.kind();
-        if std::ptr::eq(kind, &api_kinds::apps::replica_set::REPLICA_SET) {
+        let (kind, key) = (place.0.kind(), &place.1);
+        if std::ptr::eq(kind, &pod::POD) {
+            if let Some(pod) = self.pods.remove(key) {
+                if !pod.node.is_empty() {
+                    discard(&mut self.pods_by_node, &pod.node, key);
+                }
+                if meta.controller().is_none() {
+                    discard(&mut self.loose_pods, &key.namespace, key);
+                }
+            }
+        } else if std::ptr::eq(kind, &core::event::EVENT) {
+            self.events.remove(key);
+        } else if std::ptr::eq(kind, &api_kinds::apps::replica_set::REPLICA_SET) {
             self.replica_sets.remove(key);
         } else if std::ptr::eq(kind, &api_kinds::apps::deployment::DEPLOYMENT) {
             self.deployments.remove(key);
+        } else {
+            self.whole.remove(place);
         }
-        self.whole.remove(place);
     }
 
     /// A whole object.
@@ -357,7 +392,7 @@ impl View {
     }
 }
 
-fn discard<K: Ord + Clone, V: Ord>(index: &mut BTreeMap<K, BTreeSet<V>>, key: &K, value: &V) {
+fn discard<V: Ord>(index: &mut BTreeMap<String, BTreeSet<V>>, key: &str, value: &V) {
     if let Some(set) = index.get_mut(key) {
         set.remove(value);
         if set.is_empty() {

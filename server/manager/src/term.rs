@@ -53,7 +53,7 @@ pub(super) async fn serve(options: &Options, epoch: Epoch, mut standby: Standby)
     if !standby.reach(&options.store, snapshot.revision()).await {
         standby = Standby::new(options);
     }
-    let Standby { view, mut scheduler, cursor: Some(mut cursor) } = standby else {
+    let Standby { view, mut scheduler, cursor: Some(mut cursor), .. } = standby else {
         return "the snapshot was compacted";
     };
     let mut runner = Runner::new(view);

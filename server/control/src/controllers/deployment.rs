@@ -96,7 +96,7 @@ fn reconcile(view: &View, key: &Key, now_us: i64) -> Plan {
 /// A ReplicaSet that matches and belongs to nobody becomes the Deployment's.
 fn adopt(view: &View, deployment: &Deployment, plan: &mut Plan) {
     for set in view.replica_sets_in(&deployment.meta.namespace) {
-        let matches = deployment.selector.matches(|label| set.meta.labels.get(label).map(String::as_str));
+        let matches = deployment.selector.matches(|label| set.meta.labels.get(label));
         if set.meta.controller().is_none() && !set.meta.deleting && matches {
             plan.push(Intent::Patch {
                 target: Target::of(&REPLICA_SET, &set.meta.namespace, &set.meta.name),

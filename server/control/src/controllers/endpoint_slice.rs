@@ -8,7 +8,7 @@ use api_kinds::networking::endpoint_slice::ENDPOINT_SLICE;
 use api_kinds::pod::POD;
 use serde_json::{Value, json};
 
-use crate::objects::Pod;
+use crate::objects::{Labels, Pod};
 use crate::{Change, Controller, Deletion, Intent, Key, Plan, Target, View};
 
 pub(super) static CONTROLLER: Controller = Controller { name: "endpointslice-controller", wakes, reconcile };
@@ -38,9 +38,9 @@ fn wakes(view: &View, change: &Change) -> Vec<Key> {
     keys
 }
 
-fn selects(service: &Value, labels: &BTreeMap<String, String>) -> bool {
+fn selects(service: &Value, labels: &Labels) -> bool {
     let selector = service["spec"]["selector"].as_object().filter(|s| !s.is_empty());
-    selector.is_some_and(|s| s.iter().all(|(k, v)| labels.get(k).map(String::as_str) == v.as_str()))
+    selector.is_some_and(|s| s.iter().all(|(k, v)| labels.get(k) == v.as_str()))
 }
 
 fn reconcile(view: &View, key: &Key, _now_us: i64) -> Plan {
@@ -71,7 +71,8 @@ fn ports(service: &Value, pod: &Pod) -> Value {
     all.filter_map(|port| {
         let number = match &port["targetPort"] {
             Value::String(name) => {
-                pod.ports.iter().find(|(n, _, p)| n == name && *p == port["protocol"].as_str().unwrap_or("TCP"))?.1
+                let protocol = port["protocol"].as_str().unwrap_or("TCP");
+                pod.ports.iter().find(|p| *p.name == **name && *p.protocol == *protocol)?.number
             }
             number => number.as_i64().filter(|n| *n != 0).or(port["port"].as_i64())?,
         };

@@ -1,7 +1,6 @@
 //! Events are kept for an hour.
 
 use api_kinds::core::event::EVENT;
-use api_kinds::time;
 
 use crate::{Change, Controller, Deletion, Intent, Key, Plan, Target, View};
 
@@ -15,8 +14,7 @@ fn wakes(_: &View, change: &Change) -> Vec<Key> {
 
 fn reconcile(view: &View, key: &Key, now_us: i64) -> Plan {
     let mut plan = Plan::default();
-    let (Some(event), Some(meta)) = (view.get(&EVENT, key), view.meta(&EVENT, key)) else { return plan };
-    let last = event["lastTimestamp"].as_str().and_then(time::parse).unwrap_or(meta.created_us);
+    let (Some(&last), Some(meta)) = (view.events.get(key), view.meta(&EVENT, key)) else { return plan };
     if now_us >= last + TTL_US {
         let deletion = Deletion { uid: Some(meta.uid.clone()), ..Deletion::default() };
         plan.push(Intent::Delete { target: Target::of(&EVENT, &key.namespace, &key.name), deletion });

@@ -13,7 +13,7 @@ const QUARANTINE_US: i64 = 40_000_000;
 fn wakes(view: &View, change: &Change) -> Vec<Key> {
     if change.is(&POD) && change.new.is_some() {
         let orphaned = view.pods.get(&change.key).is_some_and(|pod| {
-            (!pod.node.is_empty() && view.meta(&NODE, &Key::new("", &pod.node)).is_none())
+            (!pod.node.is_empty() && view.meta(&NODE, &Key::new("", &*pod.node)).is_none())
                 || (pod.node.is_empty() && pod.meta.deleting)
         });
         return if orphaned { vec![change.key.clone()] } else { Vec::new() };
@@ -27,7 +27,7 @@ fn wakes(view: &View, change: &Change) -> Vec<Key> {
 fn reconcile(view: &View, key: &Key, now_us: i64) -> Plan {
     let mut plan = Plan::default();
     let Some(pod) = view.pods.get(key) else { return plan };
-    let nodeless = !pod.node.is_empty() && view.meta(&NODE, &Key::new("", &pod.node)).is_none();
+    let nodeless = !pod.node.is_empty() && view.meta(&NODE, &Key::new("", &*pod.node)).is_none();
     let unbound = pod.node.is_empty() && pod.meta.deleting && pod.meta.finalizers.is_empty();
     if !nodeless && !unbound {
         return plan;

@@ -27,7 +27,7 @@ fn wakes(view: &View, change: &Change) -> Vec<Key> {
             // A pod without a controller may be adopted.
             None => keys.extend(
                 view.replica_sets_in(&meta.namespace)
-                    .filter(|set| set.selector.matches(|label| meta.labels.get(label).map(String::as_str)))
+                    .filter(|set| set.selector.matches(|label| meta.labels.get(label)))
                     .map(|set| Key::new(&set.meta.namespace, &set.meta.name)),
             ),
         }
@@ -39,7 +39,7 @@ fn wakes(view: &View, change: &Change) -> Vec<Key> {
 fn reconcile(view: &View, key: &Key, now_us: i64) -> Plan {
     let mut plan = Plan::default();
     let Some(set) = view.replica_sets.get(key) else { return plan };
-    let selects = |pod: &Pod| set.selector.matches(|label| pod.meta.labels.get(label).map(String::as_str));
+    let selects = |pod: &Pod| set.selector.matches(|label| pod.meta.labels.get(label));
     let mut pods: Vec<&Pod> = Vec::new();
     for pod in view.pods_of(&set.meta.uid) {
         if selects(pod) {
@@ -153,9 +153,7 @@ fn rank(view: &View, pods: &mut [&Pod]) {
 fn status(set: &ReplicaSet, pods: &[&Pod], now_us: i64, plan: &mut Plan) {
     let labels = set.object["spec"]["template"]["metadata"]["labels"].as_object().cloned().unwrap_or_default();
     let count = |holds: &dyn Fn(&Pod) -> bool| pods.iter().filter(|pod| holds(pod)).count();
-    let labelled = count(&|pod| {
-        pod.active() && labels.iter().all(|(k, v)| pod.meta.labels.get(k).map(String::as_str) == v.as_str())
-    });
+    let labelled = count(&|pod| pod.active() && labels.iter().all(|(k, v)| pod.meta.labels.get(k) == v.as_str()));
     let mut wanted = json!({
         "replicas": count(&|pod| pod.active()),
         "observedGeneration": set.meta.generation,

@@ -5,7 +5,7 @@ use api_kinds::pod::POD;
 use api_kinds::time;
 use serde_json::Value;
 
-use crate::objects::Pod;
+use crate::objects::{Pod, Toleration};
 use crate::{Change, Controller, Deletion, Intent, Key, Plan, Target, View};
 
 pub(super) static CONTROLLER: Controller = Controller { name: "taint-eviction-controller", wakes, reconcile };
@@ -55,11 +55,11 @@ fn leave_at(pod: &Pod, taints: &[Value]) -> Option<i64> {
     let mut leave: Option<i64> = None;
     for taint in taints {
         let added = taint["timeAdded"].as_str().and_then(time::parse).unwrap_or(0);
-        let tolerating: Vec<&Value> = pod.tolerations.iter().filter(|t| tolerates(t, taint)).collect();
+        let tolerating: Vec<&Toleration> = pod.tolerations.iter().filter(|t| tolerates(t, taint)).collect();
         let until = if tolerating.is_empty() {
             Some(0)
         } else {
-            let shortest = tolerating.iter().filter_map(|t| t["tolerationSeconds"].as_i64()).min();
+            let shortest = tolerating.iter().filter_map(|t| t.seconds).min();
             shortest.map(|seconds| added + seconds.max(0) * 1_000_000)
         };
         if let Some(until) = until {
@@ -69,10 +69,9 @@ fn leave_at(pod: &Pod, taints: &[Value]) -> Option<i64> {
     leave
 }
 
-fn tolerates(toleration: &Value, taint: &Value) -> bool {
-    let text = |value: &Value, field: &str| value[field].as_str().unwrap_or_default().to_owned();
-    let (effect, key) = (text(toleration, "effect"), text(toleration, "key"));
-    (effect.is_empty() || effect == text(taint, "effect"))
-        && (key.is_empty() || key == text(taint, "key"))
-        && (toleration["operator"] == "Exists" || text(toleration, "value") == text(taint, "value"))
+fn tolerates(toleration: &Toleration, taint: &Value) -> bool {
+    let is = |own: &str, field: &str| own == taint[field].as_str().unwrap_or_default();
+    (toleration.effect.is_empty() || is(&toleration.effect, "effect"))
+        && (toleration.key.is_empty() || is(&toleration.key, "key"))
+        && (&*toleration.operator == "Exists" || is(&toleration.value, "value"))
 }

@@ -1,13 +1,17 @@
 //! Metadata, the same for all kinds.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 
 use api_kinds::time;
 use raft_state::Revision;
+use serde::Deserialize;
 use serde_json::Value;
 
+use super::Labels;
+
 /// An owner reference.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 pub struct Owner {
     /// `apps/v1`
     pub api_version: String,
@@ -20,6 +24,7 @@ pub struct Owner {
     /// Whether it manages the object.
     pub controller: bool,
     /// Whether it waits for the object when it is deleted in the foreground.
+    #[serde(rename = "blockOwnerDeletion")]
     pub blocks: bool,
 }
 
@@ -37,7 +42,7 @@ pub struct Meta {
     /// Of the spec.
     pub generation: i64,
     /// Labels.
-    pub labels: BTreeMap<String, String>,
+    pub labels: Labels,
     /// Owners.
     pub owners: Vec<Owner>,
     /// Finalizers.
@@ -48,59 +53,66 @@ pub struct Meta {
     pub created_us: i64,
 }
 
-/// Only the metadata of an object, as a value: what is read of kinds of which nothing else counts.
-#[derive(serde::Deserialize)]
-struct Head {
-    metadata: Value,
+/// Metadata as it is written, borrowed from there. Everything else is passed over without being decoded.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct Wire<'a> {
+    #[serde(borrow)]
+    namespace: Cow<'a, str>,
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+    #[serde(borrow)]
+    uid: Cow<'a, str>,
+    generation: i64,
+    labels: Labels,
+    owner_references: Vec<Owner>,
+    finalizers: Vec<String>,
+    #[serde(borrow)]
+    deletion_timestamp: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    creation_timestamp: Option<Cow<'a, str>>,
+    pub(super) annotations: Annotations,
+}
+
+/// The annotations that controllers read.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Annotations {
+    #[serde(rename = "controller.kubernetes.io/pod-deletion-cost")]
+    pub(super) pod_deletion_cost: Option<String>,
+}
+
+/// Only the metadata of an object.
+#[derive(Deserialize)]
+struct Head<'a> {
+    #[serde(borrow)]
+    metadata: Wire<'a>,
 }
 
 impl Meta {
     /// Reads the metadata out of an object's bytes, passing over the rest.
     pub fn read_bytes(bytes: &[u8], revision: Revision) -> Option<Self> {
-        let head: Head = serde_json::from_slice(bytes).ok()?;
-        Some(Self::of(&head.metadata, revision))
+        let head: Head<'_> = serde_json::from_slice(bytes).ok()?;
+        Some(Self::of(head.metadata, revision))
     }
 
     /// Reads the metadata of an object.
     pub fn read(object: &Value, revision: Revision) -> Self {
-        Self::of(&object["metadata"], revision)
+        Self::of(Wire::deserialize(&object["metadata"]).unwrap_or_default(), revision)
     }
 
-    fn of(metadata: &Value, revision: Revision) -> Self {
-        let text = |value: &Value, field: &str| value[field].as_str().unwrap_or_default().to_owned();
-        let strings = |field: &str| -> Vec<String> {
-            metadata[field].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
-        };
-        let owners = metadata["ownerReferences"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .map(|owner| Owner {
-                api_version: text(owner, "apiVersion"),
-                kind: text(owner, "kind"),
-                name: text(owner, "name"),
-                uid: text(owner, "uid"),
-                controller: owner["controller"] == true,
-                blocks: owner["blockOwnerDeletion"] == true,
-            })
-            .collect();
-        let labels = metadata["labels"]
-            .as_object()
-            .into_iter()
-            .flatten()
-            .map(|(key, value)| (key.clone(), value.as_str().unwrap_or_default().to_owned()))
-            .collect();
+    pub(super) fn of(wire: Wire<'_>, revision: Revision) -> Self {
         Self {
-            namespace: text(metadata, "namespace"),
-            name: text(metadata, "name"),
-            uid: text(metadata, "uid"),
+            namespace: wire.namespace.into_owned(),
+            name: wire.name.into_owned(),
+            uid: wire.uid.into_owned(),
             revision,
-            generation: metadata["generation"].as_i64().unwrap_or(0),
-            labels,
-            owners,
-            finalizers: strings("finalizers"),
-            deleting: metadata["deletionTimestamp"].is_string(),
-            created_us: metadata["creationTimestamp"].as_str().and_then(time::parse).unwrap_or(0),
+            generation: wire.generation,
+            labels: wire.labels,
+            owners: wire.owner_references,
+            finalizers: wire.finalizers,
+            deleting: wire.deletion_timestamp.is_some(),
+            created_us: wire.creation_timestamp.as_deref().and_then(time::parse).unwrap_or(0),
         }
     }
 

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use api_kinds::selector::Selector;
-use raft_state::Revision;
 use serde_json::Value;
 
 use super::Meta;
@@ -12,7 +11,7 @@ use super::Meta;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ReplicaSet {
     /// Metadata.
-    pub meta: Meta,
+    pub meta: Arc<Meta>,
     /// `spec.replicas`
     pub replicas: i64,
     /// `spec.minReadySeconds`
@@ -27,7 +26,7 @@ pub struct ReplicaSet {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Deployment {
     /// Metadata.
-    pub meta: Meta,
+    pub meta: Arc<Meta>,
     /// `spec.replicas`
     pub replicas: i64,
     /// `spec.minReadySeconds`
@@ -57,10 +56,10 @@ pub struct RollingUpdate {
 
 impl ReplicaSet {
     /// Reads a ReplicaSet.
-    pub fn read(object: Value, revision: Revision) -> Self {
+    pub fn read(object: Value, meta: Arc<Meta>) -> Self {
         let spec = &object["spec"];
         Self {
-            meta: Meta::read(&object, revision),
+            meta,
             replicas: spec["replicas"].as_i64().unwrap_or(1),
             min_ready_s: spec["minReadySeconds"].as_i64().unwrap_or(0),
             selector: Selector::from_object(&spec["selector"]),
@@ -76,7 +75,7 @@ impl ReplicaSet {
 
 impl Deployment {
     /// Reads a Deployment.
-    pub fn read(object: Value, revision: Revision) -> Self {
+    pub fn read(object: Value, meta: Arc<Meta>) -> Self {
         let spec = &object["spec"];
         let replicas = spec["replicas"].as_i64().unwrap_or(1);
         let rolling = (spec["strategy"]["type"] != "Recreate").then(|| {
@@ -87,7 +86,7 @@ impl Deployment {
             RollingUpdate { surge, unavailable: if surge == 0 && unavailable == 0 { 1 } else { unavailable } }
         });
         Self {
-            meta: Meta::read(&object, revision),
+            meta,
             replicas,
             min_ready_s: spec["minReadySeconds"].as_i64().unwrap_or(0),
             selector: Selector::from_object(&spec["selector"]),
