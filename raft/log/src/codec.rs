@@ -15,10 +15,23 @@ pub const VERSION: u8 = 1;
 /// # Panics
 /// When the type cannot be encoded at all: a defect of the type.
 pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    let mut bytes = vec![VERSION];
-    bincode::serde::encode_into_std_write(value, &mut bytes, bincode::config::standard())
-        .expect("our types encode, and memory takes any write");
+    encode_sized(value, 64)
+}
+
+/// As [`encode`], for a value of which it is known about how many bytes it makes.
+///
+/// # Panics
+/// As [`encode`].
+pub fn encode_sized<T: Serialize>(value: &T, size: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(size);
+    append(value, &mut bytes);
     bytes
+}
+
+fn append<T: Serialize>(value: &T, bytes: &mut Vec<u8>) {
+    bytes.push(VERSION);
+    bincode::serde::encode_into_std_write(value, bytes, bincode::config::standard())
+        .expect("our types encode, and memory takes any write");
 }
 
 /// Decodes what [`encode`] made.
@@ -45,6 +58,16 @@ pub(crate) fn seal(place: u64, bytes: &[u8]) -> Vec<u8> {
     let mut sealed = Vec::with_capacity(4 + bytes.len());
     sealed.extend_from_slice(&checksum(place, bytes).to_le_bytes());
     sealed.extend_from_slice(bytes);
+    sealed
+}
+
+/// Encodes and seals in one buffer.
+pub(crate) fn encode_sealed<T: Serialize>(place: u64, value: &T, size: usize) -> Vec<u8> {
+    let mut sealed = Vec::with_capacity(4 + size);
+    sealed.extend_from_slice(&[0; 4]);
+    append(value, &mut sealed);
+    let sum = checksum(place, &sealed[4..]);
+    sealed[..4].copy_from_slice(&sum.to_le_bytes());
     sealed
 }
 
@@ -79,6 +102,7 @@ mod tests {
     fn a_flipped_bit_or_a_wrong_place_is_noticed() {
         let sealed = seal(5, b"record");
         assert_eq!(open("a record", 5, &sealed).unwrap(), b"record");
+        assert_eq!(encode_sealed(5, &7_u8, 8), seal(5, &encode(&7_u8)));
         assert!(open("a record", 6, &sealed).is_err());
         for byte in 0..sealed.len() {
             let mut bad = sealed.clone();

@@ -20,7 +20,7 @@ const PURGED: &[u8] = b"m/purged";
 const FORMAT: &[u8] = b"m/format";
 
 /// Memory for unflushed records; there are two such buffers.
-const WRITE_BUFFER_BYTES: usize = 16 << 20;
+const WRITE_BUFFER_BYTES: usize = 4 << 20;
 
 /// Told when an append is on the disk, or that it will never be.
 pub type Done = Box<dyn FnOnce(Result<(), Error>) + Send>;
@@ -83,9 +83,15 @@ impl Log {
     pub fn open(path: &Path) -> Result<(Self, Recovered), Error> {
         let mut options = Options::default();
         options.create_if_missing(true);
-        options.set_compression_type(DBCompressionType::Lz4);
+        // What is purged soon is not worth the processor's time.
+        options.set_compression_type(DBCompressionType::None);
+        options.set_block_based_table_factory(&folder::small_cache());
         options.set_write_buffer_size(WRITE_BUFFER_BYTES);
         options.set_max_write_buffer_number(2);
+        // Small files are many, and nobody looks anything up in them but for one that lags.
+        options.set_level_zero_file_num_compaction_trigger(16);
+        options.set_level_zero_slowdown_writes_trigger(40);
+        options.set_level_zero_stop_writes_trigger(64);
         options.set_keep_log_file_num(2);
         options.set_paranoid_checks(true);
         options.set_manual_wal_flush(true);

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use raft_state::history::{History, Stored};
 use raft_state::port::BoxFuture;
 use raft_state::record::Scalars;
-use raft_state::{Delta, Keyring, Lease, Outcome, Place, Record, Revision, State};
+use raft_state::{Delta, Keyring, Lease, Outcome, Payload, Place, Record, Revision, State};
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
     ColumnFamilyDescriptor, DB, DBCompressionType, Direction, FlushOptions, IteratorMode, Options, WriteBatch,
@@ -29,8 +29,8 @@ const FORMAT: &[u8] = b"format";
 /// Up to which revision compaction has deleted what nobody can read.
 const CLEARED: &[u8] = b"cleared";
 
-/// Memory for versions that are not flushed yet.
-const WRITE_BUFFER_BYTES: usize = 16 << 20;
+/// Memory for versions that are not flushed yet; there are two such buffers.
+const WRITE_BUFFER_BYTES: usize = 4 << 20;
 
 /// How far the state was applied; opaque to this crate.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +69,7 @@ fn options() -> Options {
     options.create_missing_column_families(true);
     options.set_atomic_flush(true);
     options.set_compression_type(DBCompressionType::Lz4);
+    options.set_block_based_table_factory(&folder::small_cache());
     options.set_write_buffer_size(WRITE_BUFFER_BYTES);
     options.set_keep_log_file_num(2);
     options.set_paranoid_checks(true);
@@ -163,7 +164,8 @@ impl StateStore {
         let (versions, window, meta) = (family(&db, VERSIONS), family(&db, WINDOW), family(&db, META));
         let mut batch = WriteBatch::default();
         for (place, record) in &delta.records {
-            batch.put_cf(versions, version_key(*place), codec::seal(place.revision, &codec::encode(record)));
+            let sealed = codec::encode_sealed(place.revision, record, size_of_record(record));
+            batch.put_cf(versions, version_key(*place), sealed);
         }
         for (id, lease) in &delta.leases {
             let key = id.to_be_bytes();
@@ -316,6 +318,17 @@ fn remove_others(root: &Path, keep: u64) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// About how many bytes a record makes.
+fn size_of_record(record: &Record) -> usize {
+    let value = match &record.payload {
+        Some(Payload::Object { json, .. }) => json.len(),
+        Some(Payload::Sealed { ciphertext, .. }) => ciphertext.len(),
+        Some(Payload::Opaque(bytes)) => bytes.len(),
+        None => 0,
+    };
+    record.key.len() + value + 96
 }
 
 fn read_record(place: Place, sealed: &[u8]) -> Result<Record, Error> {

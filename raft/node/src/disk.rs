@@ -70,13 +70,14 @@ pub(crate) fn loaded_id((term, leader, index): StoredId) -> LogId {
 }
 
 fn encode_entry(entry: &Entry) -> (u64, Bytes) {
+    let size = crate::log::weight(entry);
     let payload = match &entry.payload {
         Payload::Blank => StoredPayload::Blank,
         Payload::Normal(commands) => StoredPayload::Commands(commands.0.clone()),
         Payload::Membership(membership) => StoredPayload::Membership(membership.into()),
     };
     let (term, leader, index) = stored_id(&entry.log_id);
-    (index + 1, codec::encode(&StoredEntry { term, leader, payload }).into())
+    (index + 1, codec::encode_sized(&StoredEntry { term, leader, payload }, size).into())
 }
 
 fn decode_entry(place: u64, record: &[u8]) -> io::Result<Entry> {

@@ -1,17 +1,21 @@
 //! A follower's proposals on their way to the leader: one stream that carries them all.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use api_proto::peer as pb;
 use bytes::Bytes;
 use futures::stream::{self, Stream};
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tonic::Status;
 
 use crate::peer::dial::{Dialer, Lane};
 use crate::wire::Letterhead;
+
+/// Messages that the leader has not answered yet, at most. While they are on their way everything else gathers for the
+/// next one, as proposals do at the leader: a message costs far more than one proposal more in it.
+const MESSAGES_IN_FLIGHT: usize = 2;
 
 /// Proposals and bytes that share a message, at most (one large proposal may go beyond).
 const MESSAGE_PROPOSALS: usize = 256;
@@ -24,10 +28,47 @@ pub(crate) struct Forwarder {
     unanswered: Arc<Mutex<Unanswered>>,
 }
 
-#[derive(Default)]
 struct Unanswered {
-    tickets: BTreeSet<u64>,
+    /// With the number of the message that each went out with last; 0 while it waits.
+    tickets: BTreeMap<u64, u64>,
+    /// Messages by number, with how many of their tickets have no answer.
+    messages: BTreeMap<u64, usize>,
+    sent: u64,
+    /// Room for messages.
+    slots: Arc<Semaphore>,
     broken: bool,
+}
+
+impl Unanswered {
+    fn new() -> Self {
+        let slots = Arc::new(Semaphore::new(MESSAGES_IN_FLIGHT));
+        Self { tickets: BTreeMap::new(), messages: BTreeMap::new(), sent: 0, slots, broken: false }
+    }
+
+    /// These go out in one message.
+    fn send(&mut self, proposals: &[pb::Proposal]) {
+        self.sent += 1;
+        self.messages.insert(self.sent, proposals.len());
+        for proposal in proposals {
+            // Sent again, it is waited for in its last message alone.
+            let before = self.tickets.insert(proposal.ticket, self.sent);
+            self.count_off(before.unwrap_or(0));
+        }
+    }
+
+    fn answer(&mut self, ticket: u64) {
+        let message = self.tickets.remove(&ticket);
+        self.count_off(message.unwrap_or(0));
+    }
+
+    fn count_off(&mut self, message: u64) {
+        let Some(left) = self.messages.get_mut(&message) else { return };
+        *left -= 1;
+        if *left == 0 {
+            self.messages.remove(&message);
+            self.slots.add_permits(1);
+        }
+    }
 }
 
 impl Forwarder {
@@ -39,7 +80,7 @@ impl Forwarder {
         verdicts: mpsc::UnboundedSender<(u64, bool)>,
     ) -> Self {
         let (proposals, queue) = mpsc::unbounded_channel();
-        let unanswered = Arc::new(Mutex::new(Unanswered::default()));
+        let unanswered = Arc::new(Mutex::new(Unanswered::new()));
         let forwarder = Self { proposals, verdicts: verdicts.clone(), unanswered: unanswered.clone() };
         tokio::spawn(async move {
             if let Err(status) = carry(&dialer, leader, &address, queue, &verdicts, &unanswered).await {
@@ -47,7 +88,7 @@ impl Forwarder {
             }
             let mut unanswered = unanswered.lock();
             unanswered.broken = true;
-            for ticket in std::mem::take(&mut unanswered.tickets) {
+            for ticket in std::mem::take(&mut unanswered.tickets).into_keys() {
                 // The router outlives its streams but for the member's end.
                 let _ = verdicts.send((ticket, false));
             }
@@ -61,7 +102,7 @@ impl Forwarder {
             let _ = self.verdicts.send((ticket, false));
             return;
         }
-        unanswered.tickets.insert(ticket);
+        unanswered.tickets.entry(ticket).or_insert(0);
         // A queue that closes just now means that the stream is about to be broken, and this ticket is among its own.
         let _ = self.proposals.send(pb::Proposal { ticket, commands });
     }
@@ -78,39 +119,74 @@ async fn carry(
     address: &str,
     queue: mpsc::UnboundedReceiver<pb::Proposal>,
     verdicts: &mpsc::UnboundedSender<(u64, bool)>,
-    unanswered: &Mutex<Unanswered>,
+    unanswered: &Arc<Mutex<Unanswered>>,
 ) -> Result<(), Status> {
     let mut client = dialer.client(leader, address, Lane::Forward).map_err(|e| Status::unavailable(e.to_string()))?;
-    let messages = messages(queue, dialer.letterhead.clone(), leader);
+    let messages = messages(queue, dialer.letterhead.clone(), leader, unanswered.clone());
     let mut answers = client.forward(messages).await?.into_inner();
     while let Some(answer) = answers.message().await? {
         dialer.letterhead.check(answer.header.as_ref())?;
         for verdict in answer.verdicts {
-            unanswered.lock().tickets.remove(&verdict.ticket);
+            unanswered.lock().answer(verdict.ticket);
             let _ = verdicts.send((verdict.ticket, verdict.accepted));
         }
     }
     Ok(())
 }
 
-/// What waits in the queue whenever the stream has room makes the next message.
+/// What waits in the queue whenever there is room for a message makes the next one.
 fn messages(
     queue: mpsc::UnboundedReceiver<pb::Proposal>,
     letterhead: Letterhead,
     leader: u64,
+    unanswered: Arc<Mutex<Unanswered>>,
 ) -> impl Stream<Item = pb::ForwardRequest> + Send + 'static {
-    stream::unfold((queue, letterhead), move |(mut queue, letterhead)| async move {
-        let first = queue.recv().await?;
-        let mut bytes = first.commands.len();
-        let mut proposals = vec![first];
-        while proposals.len() < MESSAGE_PROPOSALS
-            && bytes < MESSAGE_BYTES
-            && let Ok(proposal) = queue.try_recv()
-        {
-            bytes += proposal.commands.len();
-            proposals.push(proposal);
-        }
-        let header = letterhead.to(leader);
-        Some((pb::ForwardRequest { header, proposals }, (queue, letterhead)))
-    })
+    let slots = unanswered.lock().slots.clone();
+    stream::unfold(
+        (queue, letterhead, unanswered, slots),
+        move |(mut queue, letterhead, unanswered, slots)| async move {
+            // Given back when the leader has answered.
+            slots.acquire().await.ok()?.forget();
+            let first = queue.recv().await?;
+            let mut bytes = first.commands.len();
+            let mut proposals = vec![first];
+            while proposals.len() < MESSAGE_PROPOSALS
+                && bytes < MESSAGE_BYTES
+                && let Ok(proposal) = queue.try_recv()
+            {
+                bytes += proposal.commands.len();
+                proposals.push(proposal);
+            }
+            unanswered.lock().send(&proposals);
+            let header = letterhead.to(leader);
+            Some((pb::ForwardRequest { header, proposals }, (queue, letterhead, unanswered, slots)))
+        },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_makes_room_when_all_that_it_carried_is_answered() {
+        let mut unanswered = Unanswered::new();
+        let proposals = |tickets: &[u64]| -> Vec<pb::Proposal> {
+            tickets.iter().map(|ticket| pb::Proposal { ticket: *ticket, commands: Bytes::new() }).collect()
+        };
+        let room = |unanswered: &Unanswered| unanswered.slots.available_permits() - MESSAGES_IN_FLIGHT;
+        unanswered.send(&proposals(&[1, 2]));
+        unanswered.answer(1);
+        assert_eq!(room(&unanswered), 0);
+        unanswered.answer(2);
+        assert_eq!(room(&unanswered), 1);
+        // Sent once more before the answer to the first time: the first message waits for it no longer.
+        unanswered.send(&proposals(&[3]));
+        unanswered.send(&proposals(&[3, 4]));
+        assert_eq!(room(&unanswered), 2);
+        unanswered.answer(3);
+        unanswered.answer(4);
+        unanswered.answer(4);
+        assert_eq!(room(&unanswered), 3);
+    }
 }

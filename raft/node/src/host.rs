@@ -10,8 +10,12 @@ use tokio::runtime::{Builder, Runtime};
 use crate::peer::dial::Dialer;
 use crate::view::View;
 
-/// Threads for the Raft core and the peer port: one that computes while another waits in a syscall.
-const THREADS: usize = 2;
+/// Threads for the Raft core and the peer port, at most. Nothing on them waits; where cores are few a second one would be
+/// woken for work that the first is about to take.
+const THREADS_MAX: usize = 2;
+
+/// One thread for so many cores.
+const CORES_PER_THREAD: usize = 2;
 
 /// Raft's threads go before others where the system lets them.
 const NICENESS: i32 = -10;
@@ -24,8 +28,9 @@ pub(crate) fn be_ordinary() {
 
 /// A runtime for Raft and the peer port alone, so that no load on the API delays a heartbeat.
 pub(crate) fn runtime(name: &str) -> io::Result<Runtime> {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     Builder::new_multi_thread()
-        .worker_threads(THREADS)
+        .worker_threads((cores / CORES_PER_THREAD).clamp(1, THREADS_MAX))
         .thread_name(format!("raft-{name}"))
         .enable_all()
         .on_thread_start(|| {

@@ -18,7 +18,7 @@ use crate::types::{Entry, LogId, Payload, TypeConfig, Vote};
 use crate::watchdog::Flushes;
 
 /// Entries kept in memory, by their bytes: what is on its way to disk, peers and apply. Who lags further reads the disk.
-const TAIL_BYTES_MAX: usize = 8 << 20;
+const TAIL_BYTES_MAX: usize = 4 << 20;
 
 /// What one message of replication holds of the log, unless a single entry is larger.
 const READ_BYTES_MAX: usize = 4 << 20;

@@ -14,7 +14,7 @@ use openraft::alias::SnapshotOf;
 use openraft::storage::{ApplyResponder, EntryResponder, RaftStateMachine};
 use openraft::{OptionalSend, RaftSnapshotBuilder};
 use raft_log::{StateStore, codec};
-use raft_state::{Command, CommandId, Epoch, Feed, Keyring, Revision, Stamped, State};
+use raft_state::{Action, Command, CommandId, Epoch, Feed, Keyring, ObjectCommand, Revision, Stamped, State};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::checkpoint::{Checkpoint, Checkpoints};
@@ -49,7 +49,20 @@ pub(crate) fn encode(ids: Ids, commands: &[Command]) -> Bytes {
             command: command.clone(),
         })
         .collect();
-    codec::encode(&stamped).into()
+    codec::encode_sized(&stamped, commands.iter().map(size).sum()).into()
+}
+
+/// About how many bytes a command makes.
+fn size(command: &Command) -> usize {
+    let value = match command {
+        Command::Object(ObjectCommand { action: Action::Put(payload), .. }) => match payload {
+            raft_state::Payload::Object { json, .. } => json.len(),
+            raft_state::Payload::Sealed { ciphertext, .. } => ciphertext.len(),
+            raft_state::Payload::Opaque(bytes) => bytes.len(),
+        },
+        _ => 0,
+    };
+    value + 256
 }
 
 /// A membership with where it was written, as the state keeps it.

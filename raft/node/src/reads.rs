@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::leader::LeaderView;
 use crate::metrics::Metrics;
 use crate::peer::dial::{Dialer, Lane};
+use crate::peer::exchange::Exchange;
 use crate::types::Raft;
 
 /// Before a failed confirmation is tried again, unless the leader changes first.
@@ -54,6 +55,23 @@ pub(crate) struct Rounds {
     pub(crate) metrics: Arc<Metrics>,
     /// The longest that one attempt may take.
     pub(crate) patience: Duration,
+    /// How a follower asks.
+    pub(crate) asking: Option<Asking>,
+}
+
+/// An open stream of questions to a leader.
+pub(crate) struct Asking {
+    leader: u64,
+    address: String,
+    stream: Exchange<pb::ReadIndexRequest, pb::ReadIndexResponse>,
+}
+
+impl Asking {
+    async fn open(dialer: &Dialer, leader: u64, address: &str) -> Option<Self> {
+        let mut client = dialer.client(leader, address, Lane::Control).ok()?;
+        let stream = Exchange::open(|questions| async move { client.read_index(questions).await }).await.ok()?;
+        Some(Self { leader, address: address.to_owned(), stream })
+    }
 }
 
 impl Rounds {
@@ -126,14 +144,23 @@ impl Rounds {
     }
 
     /// As a follower: the leader confirms for us.
-    async fn ask(&self, leader: u64, address: &str) -> Option<u64> {
-        let mut client = self.dialer.client(leader, address, Lane::Control).ok()?;
+    async fn ask(&mut self, leader: u64, address: &str) -> Option<u64> {
         let request = pb::ReadIndexRequest {
             header: self.dialer.letterhead.to(leader),
             timeout_ms: u32::try_from(self.patience.as_millis()).unwrap_or(u32::MAX),
         };
-        let response = tokio::time::timeout(self.patience, client.read_index(request)).await.ok()?.ok()?.into_inner();
+        let open = self.asking.take().filter(|asking| asking.leader == leader && asking.address == address);
+        let exchange = async {
+            let mut asking = match open {
+                Some(asking) => asking,
+                None => Asking::open(&self.dialer, leader, address).await?,
+            };
+            let response = asking.stream.ask(request).await.ok()?;
+            Some((asking, response))
+        };
+        let (asking, response) = tokio::time::timeout(self.patience, exchange).await.ok()??;
         self.dialer.letterhead.check(response.header.as_ref()).ok()?;
+        self.asking = Some(asking);
         response.confirmed.then_some(response.index)
     }
 }

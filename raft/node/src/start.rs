@@ -203,6 +203,7 @@ fn run(config: NodeConfig, shared: Shared, core: Core, port: Port) -> Arc<Node> 
         leader: leader.clone(),
         metrics: metrics.clone(),
         patience: config.timing.election_max * 2,
+        asking: None,
     };
     tokio::spawn(rounds.run(read_waiters));
     tokio::spawn(

@@ -19,7 +19,7 @@ use crate::{Event, Keyring, Revision, Snapshot};
 /// Recent events kept over all resources.
 const RING_EVENTS_MAX: usize = 16_384;
 /// Bytes of values that the ring may keep alive.
-const RING_BYTES_MAX: usize = 64 << 20;
+const RING_BYTES_MAX: usize = 16 << 20;
 /// Stored versions read at a time behind the ring.
 const HISTORY_PAGE: usize = 512;
 

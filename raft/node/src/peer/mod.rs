@@ -1,6 +1,7 @@
 //! The peer port: how members reach each other, and what they answer.
 
 pub(crate) mod dial;
+pub(crate) mod exchange;
 pub(crate) mod identity;
 pub(crate) mod network;
 pub(crate) mod port;

@@ -17,10 +17,12 @@ use openraft::{OptionalSend, RaftNetworkFactory, RaftNetworkV2};
 use tonic::Status;
 use tonic::transport::Channel;
 
+use api_proto::peer as pb;
 use api_proto::peer::peer_client::PeerClient;
 
 use crate::checkpoint::Checkpoint;
 use crate::peer::dial::{Dialer, Lane};
+use crate::peer::exchange::Exchange;
 use crate::peer::snapshot;
 use crate::types::{Address, TypeConfig, Vote};
 use crate::wire;
@@ -33,7 +35,7 @@ pub(crate) struct Network {
 
 impl Network {
     fn link(&self, peer: u64, node: &Address, lane: Lane) -> PeerLink {
-        PeerLink { dialer: self.dialer.clone(), peer, address: node.peer.clone(), lane, failures: 0 }
+        PeerLink { dialer: self.dialer.clone(), peer, address: node.peer.clone(), lane, failures: 0, beats: None }
     }
 }
 
@@ -62,6 +64,8 @@ pub(crate) struct PeerLink {
     lane: Lane,
     /// Streams in a row that could not be opened.
     failures: usize,
+    /// The stream that heartbeats share, while it is sound.
+    beats: Option<Beats>,
 }
 
 impl PeerLink {
@@ -69,7 +73,7 @@ impl PeerLink {
         self.dialer.client(self.peer, &self.address, lane).map_err(|e| Unreachable::new(&e))
     }
 
-    fn header(&self) -> Option<api_proto::peer::Header> {
+    fn header(&self) -> Option<pb::Header> {
         self.dialer.letterhead.to(self.peer)
     }
 
@@ -79,6 +83,47 @@ impl PeerLink {
             tokio::time::sleep(backoff().nth(self.failures).unwrap_or_default()).await;
             self.failures += 1;
         }
+    }
+
+    /// One heartbeat on the stream that they share: opening one for each would cost more than all else about them. A stream
+    /// that was open already may have broken meanwhile, so then there is a second attempt.
+    async fn beat(
+        &mut self,
+        request: AppendEntriesRequest<TypeConfig>,
+    ) -> Result<StreamAppendResult<TypeConfig>, RPCError<TypeConfig>> {
+        self.dialer.leads_as(self.peer, request.vote.leader_id);
+        let message = wire::append_to(request, self.header());
+        if let Some(beats) = self.beats.take()
+            && let Ok(result) = self.beat_on(beats, message.clone()).await
+        {
+            return Ok(result);
+        }
+        let mut client = self.client(self.lane)?;
+        let beats = Beats::open(|requests| async move { client.append(requests).await }).await;
+        self.beat_on(beats.map_err(|s| self.unreachable(&s))?, message).await
+    }
+
+    /// Keeps the stream for the next heartbeat only once its answer is here: a caller that gives up before leaves behind an
+    /// answer that would pass for the next one's.
+    async fn beat_on(
+        &mut self,
+        mut beats: Beats,
+        message: pb::AppendRequest,
+    ) -> Result<StreamAppendResult<TypeConfig>, RPCError<TypeConfig>> {
+        let answer = beats.ask(message).await.map_err(|s| self.unreachable(&s))?;
+        let result = self.answer(answer)?;
+        // The peer ends a stream with its first refusal.
+        if result.is_ok() {
+            self.beats = Some(beats);
+        }
+        Ok(result)
+    }
+
+    fn answer(&self, answer: pb::AppendResponse) -> Result<StreamAppendResult<TypeConfig>, RPCError<TypeConfig>> {
+        self.check(answer.header.as_ref())?;
+        let result = wire::append_result_from(answer).map_err(|s| self.unreachable(&s))?;
+        self.check_memory(&result)?;
+        Ok(result)
     }
 
     async fn ask_for_vote(
@@ -94,7 +139,7 @@ impl PeerLink {
         wire::vote_response_from(&response).map_err(|s| self.unreachable(&s))
     }
 
-    fn check(&self, header: Option<&api_proto::peer::Header>) -> Result<(), RPCError<TypeConfig>> {
+    fn check(&self, header: Option<&pb::Header>) -> Result<(), RPCError<TypeConfig>> {
         self.dialer.letterhead.check(header).map(drop).map_err(|s| self.unreachable(&s))
     }
 
@@ -120,6 +165,9 @@ impl PeerLink {
         RPCError::Unreachable(Unreachable::new(status))
     }
 }
+
+/// A stream of appends that stays open from one heartbeat to the next.
+type Beats = Exchange<pb::AppendRequest, pb::AppendResponse>;
 
 /// How long replication leaves a peer alone that cannot be reached: so short that a restarted one is not kept waiting,
 /// so long that a dead one costs nothing.
@@ -154,6 +202,13 @@ impl RaftNetworkV2<TypeConfig> for PeerLink {
     where
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
     {
+        if self.lane == Lane::Control {
+            let beats = futures::stream::unfold((self, input), |(link, mut input)| async move {
+                let request = input.next().await?;
+                Some((link.beat(request).await, (link, input)))
+            });
+            return Box::pin(async move { Ok(beats.boxed()) });
+        }
         let (header, dialer, peer) = (self.header(), self.dialer.clone(), self.peer);
         let requests = input.map(move |request| {
             dialer.leads_as(peer, request.vote.leader_id);
@@ -170,13 +225,8 @@ impl RaftNetworkV2<TypeConfig> for PeerLink {
             };
             self.failures = 0;
             let link = &*self;
-            let answers = response.into_inner().map(move |answer| {
-                let answer = answer.map_err(|s| link.unreachable(&s))?;
-                link.check(answer.header.as_ref())?;
-                let result = wire::append_result_from(answer).map_err(|s| link.unreachable(&s))?;
-                link.check_memory(&result)?;
-                Ok(result)
-            });
+            let answers =
+                response.into_inner().map(move |answer| link.answer(answer.map_err(|s| link.unreachable(&s))?));
             Ok(answers.boxed())
         })
     }

@@ -40,6 +40,7 @@ fn stopped(fatal: &Fatal) -> Status {
 impl Peer for PeerService {
     type AppendStream = BoxStream<'static, Result<pb::AppendResponse, Status>>;
     type ForwardStream = BoxStream<'static, Result<pb::ForwardResponse, Status>>;
+    type ReadIndexStream = BoxStream<'static, Result<pb::ReadIndexResponse, Status>>;
 
     async fn append(
         &self,
@@ -156,17 +157,22 @@ impl Peer for PeerService {
 
     async fn read_index(
         &self,
-        request: Request<pb::ReadIndexRequest>,
-    ) -> Result<Response<pb::ReadIndexResponse>, Status> {
-        let request = request.into_inner();
-        let from = self.letterhead.check(request.header.as_ref())?;
-        let patience = Duration::from_millis(u64::from(request.timeout_ms));
-        let index = tokio::time::timeout(patience, self.reads.index(true)).await.ok().and_then(Result::ok);
-        Ok(Response::new(pb::ReadIndexResponse {
-            header: self.letterhead.to(from),
-            confirmed: index.is_some(),
-            index: index.unwrap_or_default(),
-        }))
+        request: Request<Streaming<pb::ReadIndexRequest>>,
+    ) -> Result<Response<Self::ReadIndexStream>, Status> {
+        let own = Arc::new((self.letterhead.clone(), self.reads.clone()));
+        let answers = stream::try_unfold(request.into_inner(), move |mut questions| {
+            let own = own.clone();
+            async move {
+                let (letterhead, reads) = &*own;
+                let Some(question) = questions.message().await? else { return Ok(None) };
+                let from = letterhead.check(question.header.as_ref())?;
+                let patience = Duration::from_millis(u64::from(question.timeout_ms));
+                let index = tokio::time::timeout(patience, reads.index(true)).await.ok().and_then(Result::ok);
+                let (confirmed, index) = (index.is_some(), index.unwrap_or_default());
+                Ok(Some((pb::ReadIndexResponse { header: letterhead.to(from), confirmed, index }, questions)))
+            }
+        });
+        Ok(Response::new(answers.boxed()))
     }
 
     async fn leases(&self, request: Request<pb::LeasesRequest>) -> Result<Response<pb::LeasesResponse>, Status> {
