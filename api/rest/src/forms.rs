@@ -9,6 +9,7 @@ use api_schema::{Schema, protobuf};
 use bytes::Bytes;
 use raft_state::Entry;
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::Status;
 use crate::object::decode;
@@ -19,6 +20,8 @@ struct Forms {
     own: OnceLock<Face>,
     /// Of the kind that is another face of it.
     other: OnceLock<Box<Face>>,
+    /// Decoded, once admission has looked it up: namespaces, service accounts, classes.
+    decoded: OnceLock<Box<Value>>,
 }
 
 /// What one kind makes of an object.
@@ -69,6 +72,14 @@ fn make(kind: &Kind, entry: &Entry) -> Face {
     let fields = kind.selectable.iter().map(|(_, read)| boxed(read(&object))).collect();
     let json = kind.stored_as.map(|_| object.to_string().into());
     Face { labels, fields, json, protobuf: OnceLock::new() }
+}
+
+/// An object as it is stored, decoded once and kept: for what is looked up again and again. `Null` when it is none.
+pub(crate) fn decoded(entry: &Entry) -> &Value {
+    entry
+        .forms(|_| Forms::default())
+        .decoded
+        .get_or_init(|| Box::new(serde_json::from_slice(&entry.value).unwrap_or_default()))
 }
 
 /// An object's bytes in JSON: those that are stored, unless the kind is another face of it.

@@ -21,16 +21,21 @@ pub(crate) const OBJECT_BYTES_MAX: usize = 1_572_864;
 
 /// Serialises an object as it is stored, and as it is served where that differs.
 pub(crate) fn encode(kind: &Kind, object: &Value) -> Result<Encoded, Status> {
-    let Some(conversion) = &kind.stored_as else { return written(kind, object) };
+    encode_with(kind, object, None)
+}
+
+/// As [`encode`], of an object whose managedFields are text already and stand nowhere else.
+pub(crate) fn encode_with(kind: &Kind, object: &Value, managers: Option<&[u8]>) -> Result<Encoded, Status> {
+    let Some(conversion) = &kind.stored_as else { return written(kind, object, managers) };
     let mut stored = object.clone();
     (conversion.to_storage)(&mut stored);
-    let stored = written(conversion.storage, &stored)?;
-    Ok(Encoded { served: Some(Box::new(written(kind, object)?)), ..stored })
+    let stored = written(conversion.storage, &stored, managers)?;
+    Ok(Encoded { served: Some(Box::new(written(kind, object, managers)?)), ..stored })
 }
 
 /// `kind`, `apiVersion` and `metadata` come first.
-fn written(kind: &Kind, object: &Value) -> Result<Encoded, Status> {
-    let mut out = Vec::with_capacity(1024);
+fn written(kind: &Kind, object: &Value, managers: Option<&[u8]>) -> Result<Encoded, Status> {
+    let mut out = Vec::with_capacity(4096);
     out.extend_from_slice(
         format!("{{\"kind\":\"{}\",\"apiVersion\":\"{}\",\"metadata\":", kind.kind, kind.api_version()).as_bytes(),
     );
@@ -49,6 +54,10 @@ fn written(kind: &Kind, object: &Value) -> Result<Encoded, Status> {
                 serde_json::to_writer(&mut out, name).map_err(Status::internal)?;
                 out.push(b':');
                 write(&mut out, value)?;
+            }
+            if let Some(managers) = managers {
+                out.extend_from_slice(b",\"managedFields\":");
+                out.extend_from_slice(managers);
             }
             out.push(b'}');
         }

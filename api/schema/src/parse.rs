@@ -154,7 +154,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Value, A::Error> {
         let state = self.0;
         state.enter::<A::Error>()?;
-        let mut map = Map::new();
+        let mut map = Map::with_capacity(4);
         let others = state.duplicates.len();
         while let Some(Name(name)) = fields.next_key::<Name>()? {
             let known = state.duplicates.len();

@@ -11,7 +11,7 @@ use raft_state::Snapshot;
 use serde_json::Value;
 
 use crate::context::Context;
-use crate::{Api, Status};
+use crate::{Api, Status, forms};
 
 /// What is being done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +35,8 @@ pub(crate) struct Attributes<'a> {
     pub(crate) warnings: Vec<String>,
 }
 
-/// A plugin: looks at a request, may change its object, may refuse it.
+/// A plugin: looks at a request, may change its object, may refuse it. An object that was refused may come again as the
+/// plugins left it, so what a plugin has done it must recognise, as in Kubernetes.
 pub(crate) struct Plugin {
     pub(crate) name: &'static str,
     pub(crate) admit: fn(&mut Attributes<'_>) -> Result<(), Status>,
@@ -61,7 +62,6 @@ pub(crate) async fn admit(
     old: Option<&Value>,
 ) -> Result<Vec<String>, Status> {
     let snapshot = api.store.snapshot();
-    let before = object.clone();
     let refused = match run(context, operation, subresource, object, old, &snapshot) {
         Ok(warnings) => return Ok(warnings),
         Err(status) => status,
@@ -72,7 +72,6 @@ pub(crate) async fn admit(
     if newer.revision() == snapshot.revision() {
         return Err(refused);
     }
-    *object = before;
     run(context, operation, subresource, object, old, &newer)
 }
 
@@ -93,7 +92,7 @@ fn run(
     Ok(attributes.warnings)
 }
 
-impl Attributes<'_> {
+impl<'a> Attributes<'a> {
     /// Whether a new object of a kind is being made.
     fn creates(&self, kind: &str) -> bool {
         self.operation == Operation::Create && self.subresource.is_empty() && self.context.kind.kind == kind
@@ -104,7 +103,7 @@ impl Attributes<'_> {
     }
 
     /// Another object, by its key.
-    fn look_up(&self, key: &str) -> Option<Value> {
-        self.snapshot.get(key.as_bytes()).and_then(|entry| serde_json::from_slice(&entry.value).ok())
+    fn look_up(&self, key: &str) -> Option<&'a Value> {
+        self.snapshot.get(key.as_bytes()).map(|entry| forms::decoded(entry))
     }
 }

@@ -4,7 +4,7 @@ use api_kinds::scheduling::{PRIORITY_CLASS, SYSTEM_CLASSES};
 use serde_json::Value;
 
 use super::{Attributes, Plugin};
-use crate::Status;
+use crate::{Status, forms};
 
 pub(super) const PLUGIN: Plugin = Plugin { name: "Priority", admit };
 
@@ -36,7 +36,7 @@ fn named_class(a: &Attributes<'_>, name: &str) -> Result<(i64, String), Status> 
     let class = a.look_up(&PRIORITY_CLASS.key("", name)).ok_or_else(|| {
         Status::forbidden(a.context.kind, a.name(), &format!("no PriorityClass with name {name} was found"))
     })?;
-    Ok(of(&class))
+    Ok(of(class))
 }
 
 fn of(class: &Value) -> (i64, String) {
@@ -47,13 +47,12 @@ fn of(class: &Value) -> (i64, String) {
 /// The class that says it is everybody's, if there is one; of several the one with the lowest value.
 fn default_class(a: &mut Attributes<'_>) -> (i64, String) {
     let prefix = PRIORITY_CLASS.key_prefix();
-    let classes =
-        a.snapshot.range(prefix.as_bytes(), None).filter_map(|e| serde_json::from_slice::<Value>(&e.value).ok());
+    let classes = a.snapshot.range(prefix.as_bytes(), None).map(|entry| forms::decoded(entry));
     let global = classes.filter(|class| class["globalDefault"] == true).min_by_key(|class| class["value"].as_i64());
     match global {
         Some(class) => {
             a.object["spec"]["priorityClassName"] = class["metadata"]["name"].clone();
-            of(&class)
+            of(class)
         }
         None => (0, "PreemptLowerPriority".to_owned()),
     }

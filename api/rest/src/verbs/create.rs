@@ -2,7 +2,7 @@
 
 use api_kinds::{Causes, meta};
 use api_schema::Schema;
-use api_schema::apply::{Writer, apply, resets, track_update};
+use api_schema::apply::{Writer, apply, managers_of_new, resets};
 use axum::response::Response;
 use http::StatusCode;
 use raft_state::{Expect, Refusal};
@@ -13,7 +13,7 @@ use super::write::{Failure, Written, metadata, put};
 use crate::admission::{self, Operation};
 use crate::api::{Incoming, json};
 use crate::context::Context;
-use crate::object::encode;
+use crate::object::encode_with;
 use crate::table::Form;
 use crate::{Api, Status, allocate};
 
@@ -61,16 +61,17 @@ async fn create(api: &Api, context: &Context, mut object: Value, ownership: Owne
         let named = metadata.get("name").and_then(Value::as_str).is_some_and(|name| !name.is_empty());
         (!named && !base.is_empty()).then(|| base.chars().take(GENERATE_BASE_MAX).collect::<String>())
     };
+    let Some(base) = generated else {
+        let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        return once(api, context, &name, object, ownership).await.map_err(|failure| failure.status(kind, &name));
+    };
     let mut attempt = 0;
     loop {
         attempt += 1;
-        let mut object = object.clone();
-        if let Some(base) = &generated {
-            metadata(&mut object).insert("name".to_owned(), format!("{base}{}", api.config.suffix()).into());
-        }
-        let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-        match once(api, context, &name, object, ownership).await {
-            Err(Failure::Refused(Refusal::Exists { .. })) if generated.is_some() && attempt < NAMES_MAX => {}
+        let name = format!("{base}{}", api.config.suffix());
+        metadata(&mut object).insert("name".to_owned(), name.as_str().into());
+        match once(api, context, &name, object.clone(), ownership).await {
+            Err(Failure::Refused(Refusal::Exists { .. })) if attempt < NAMES_MAX => {}
             Err(failure) => return Err(failure.status(kind, &name)),
             Ok(written) => return Ok(written),
         }
@@ -142,6 +143,7 @@ async fn once(
     }
     let claims = allocate::claim(api, context, &mut object, None).await.map_err(Failure::Status)?;
     let schema = decode::schema(kind).map_err(Failure::Status)?;
+    let mut managers = None;
     if kind.kind != "Event" && kind.kind != "Lease" {
         let api_version = kind.api_version();
         let writer = Writer {
@@ -152,11 +154,11 @@ async fn once(
             reset: resets(kind.kind, ""),
         };
         match applied {
-            None => track_update(schema, None, &mut object, &writer),
+            None => managers = managers_of_new(schema, &object, &writer),
             Some(config) => own_applied(schema, &mut object, &config, &writer),
         }
     }
-    let encoded = encode(kind, &object).map_err(Failure::Status)?;
+    let encoded = encode_with(kind, &object, managers.as_deref()).map_err(Failure::Status)?;
     if context.dry_run {
         claims.release(api, context).await;
         if api.store.snapshot().get(context.key(name).as_bytes()).is_some() {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value};
 
 use super::label;
@@ -173,6 +174,29 @@ impl<'a> FieldSet<'a> {
     }
 }
 
+/// As [`FieldSet::to_value`], without the value in between.
+impl Serialize for FieldSet<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        if self.member && !self.children.is_empty() {
+            map.serialize_entry(".", &Leaf)?;
+        }
+        for (label, child) in &self.children {
+            map.serialize_entry(&**label, child)?;
+        }
+        map.end()
+    }
+}
+
+/// `{}`
+struct Leaf;
+
+impl Serialize for Leaf {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_map(Some(0))?.end()
+    }
+}
+
 /// FieldsV1 of a client with labels spelled as ours. `None` when it is malformed.
 pub(super) fn canonical(fields: &Value) -> Option<Value> {
     let mut map = Map::new();
@@ -197,6 +221,7 @@ mod tests {
     fn sets_are_read_and_written_alike() {
         let fields = json!({"f:a": {".": {}, "f:b": {}, "f:c": {}}, "f:d": {"k:{\"name\":\"x\"}": {".": {}, "f:e": {}}, "v:1": {}}});
         assert_eq!(set(&fields).to_value(), fields);
+        assert_eq!(serde_json::to_string(&set(&fields)).unwrap(), fields.to_string());
         let expected = [".a", ".a.b", ".a.c", ".d[name=\"x\"]", ".d[=1]", ".d[name=\"x\"].e"];
         assert_eq!(set(&fields).paths(), expected);
         assert_eq!(FieldSet::from_value(&json!({"a": {}})), None);

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value};
 
 use super::{FieldSet, field_set};
@@ -51,6 +52,29 @@ impl Entry<'_> {
         if self.fields.subtract(fields) {
             self.stored = None;
         }
+    }
+}
+
+/// An entry as it is stored: what [`to_value`] makes, without the value in between.
+impl Serialize for Entry<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        let operation = if self.operation == Operation::Apply { "Apply" } else { "Update" };
+        let texts = [
+            ("manager", &*self.manager),
+            ("operation", operation),
+            ("apiVersion", &*self.api_version),
+            ("time", &*self.time),
+            ("fieldsType", "FieldsV1"),
+        ];
+        for (name, text) in texts.iter().filter(|(_, text)| !text.is_empty()) {
+            map.serialize_entry(name, text)?;
+        }
+        map.serialize_entry("fieldsV1", &self.fields)?;
+        if !self.subresource.is_empty() {
+            map.serialize_entry("subresource", &*self.subresource)?;
+        }
+        map.end()
     }
 }
 

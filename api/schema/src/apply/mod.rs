@@ -19,7 +19,7 @@ mod typing;
 pub use error::{ApplyError, Conflict, gvk};
 pub use field_set::FieldSet;
 pub use server_side::{apply, typed};
-pub use track::track_update;
+pub use track::{managers_of_new, track_update};
 
 /// Who writes, and how.
 #[derive(Clone, Copy, Debug)]

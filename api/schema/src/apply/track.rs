@@ -33,6 +33,21 @@ pub fn track_update(schema: Schema<'_>, old: Option<&Value>, new: &mut Value, wr
     managers::put(new, managers::assemble(written, stored));
 }
 
+/// What [`track_update`] makes of a new object that names no managers: its `metadata.managedFields` as JSON text, `None` when
+/// there is nothing to own. It is for those who only serialise the object afterwards, for the list is as large as the object.
+pub fn managers_of_new(schema: Schema<'_>, object: &Value, writer: &Writer<'_>) -> Option<Vec<u8>> {
+    let diff = diff(schema, None, object, writer.reset);
+    if diff.is_empty() {
+        return None;
+    }
+    let time = api_kinds::time::rfc3339(writer.now_us);
+    let mut entries = Vec::new();
+    attribute(&mut entries, diff, writer, &time);
+    managers::settle(&mut entries);
+    // Our own types serialise, and memory takes any write.
+    serde_json::to_vec(&entries).ok().filter(|_| !entries.is_empty())
+}
+
 /// The list to go on from: well formed, and taken out of the new object. `None` when the object is not tracked.
 fn starting_point(old: Option<&Value>, new: &mut Value, writer: &Writer<'_>) -> Option<Vec<Value>> {
     let live = old.map(managers::of).unwrap_or_default();
@@ -125,6 +140,24 @@ mod tests {
                 },
             }])
         );
+    }
+
+    #[test]
+    fn the_managers_of_a_new_object_are_the_same_as_text() {
+        let check = |mut object: Value, writer: &Writer<'_>| {
+            let text = managers_of_new(pod(), &object, writer);
+            track_update(pod(), None, &mut object, writer);
+            let expected = object["metadata"].get("managedFields").map(Value::to_string);
+            assert_eq!(text.map(|text| String::from_utf8(text).unwrap()), expected);
+        };
+        let object = json!({
+            "metadata": {"name": "p", "labels": {"a\"b": "1"}, "finalizers": ["x/y"]},
+            "spec": {"containers": [{"name": "c", "ports": [{"containerPort": 80}], "env": []}], "securityContext": {}},
+            "status": {"phase": "Running"},
+        });
+        check(object.clone(), &writer("creator", 1));
+        check(object, &Writer { subresource: "status", reset: &[&["spec"]], ..writer("a \"b\"", 2) });
+        check(json!({"metadata": {"name": "p"}}), &writer("creator", 1));
     }
 
     #[test]
