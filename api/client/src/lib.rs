@@ -10,6 +10,7 @@
 //! - a list is of one revision, a watch has neither gaps nor repetitions, however many masters they went through;
 //! - every call ends by its deadline; watches have none.
 
+mod cluster;
 mod error;
 mod list;
 mod maintenance;

@@ -183,14 +183,8 @@ mod tests {
     #[test]
     fn every_member_is_in_a_slice_that_names_its_port() {
         let check = |addresses: &[&str], expected: &[(&str, u16, usize)]| {
-            let member = |address: &&str| Member {
-                id: 1,
-                name: String::new(),
-                peer_address: String::new(),
-                api_address: (*address).to_owned(),
-                etcd_url: String::new(),
-                voter: true,
-            };
+            let member =
+                |address: &&str| Member { id: 1, api_address: (*address).to_owned(), voter: true, ..Member::default() };
             let members: Vec<Member> = addresses.iter().map(member).collect();
             let slices = slices(&members);
             let found: Vec<(&str, u64, usize)> = slices

@@ -13,11 +13,13 @@
 pub mod codec;
 mod error;
 mod folder;
+mod identity;
 mod log;
 mod state;
 mod tail;
 
 pub use error::Error;
 pub use folder::{Folder, make_folder};
+pub use identity::Identity;
 pub use log::{Log, OnSync, Recovered};
 pub use state::{Applied, StateStore};

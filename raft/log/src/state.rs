@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use raft_state::history::{History, Stored};
 use raft_state::port::BoxFuture;
 use raft_state::record::Scalars;
-use raft_state::{Delta, Keyring, Lease, Outcome, Payload, Place, Record, Revision, State};
+use raft_state::{Delta, JoinToken, Keyring, Lease, Outcome, Payload, Place, Record, Revision, RosterChange, State};
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
     ColumnFamilyDescriptor, DB, DBCompressionType, Direction, FlushOptions, IteratorMode, Options, WriteBatch,
@@ -21,8 +21,13 @@ use crate::{Error, codec, folder};
 const VERSIONS: &str = "versions";
 const LEASES: &str = "leases";
 const WINDOW: &str = "window";
+const ROSTER: &str = "roster";
 const META: &str = "meta";
-const FAMILIES: [&str; 4] = [VERSIONS, LEASES, WINDOW, META];
+const FAMILIES: [&str; 5] = [VERSIONS, LEASES, WINDOW, ROSTER, META];
+
+const LAST_ID: u8 = b'i';
+const RETIRED: u8 = b'r';
+const TOKEN: u8 = b't';
 
 const APPLIED: &[u8] = b"applied";
 const FORMAT: &[u8] = b"format";
@@ -173,6 +178,9 @@ impl StateStore {
                 Some(lease) => batch.put_cf(family(&db, LEASES), key, codec::seal(seal_of(*id), &codec::encode(lease))),
                 None => batch.delete_cf(family(&db, LEASES), key),
             }
+        }
+        for change in &delta.roster {
+            write_roster(&mut batch, family(&db, ROSTER), change);
         }
         for (boot, sequence, outcome) in &delta.remembered {
             batch.put_cf(window, outcome_key(*boot, *sequence), codec::seal(*sequence, &codec::encode(outcome)));
@@ -345,6 +353,33 @@ fn read_mark(db: &DB) -> Result<Mark, Error> {
     }
 }
 
+fn write_roster(batch: &mut WriteBatch, family: &rocksdb::ColumnFamily, change: &RosterChange) {
+    let put = |batch: &mut WriteBatch, key: &[u8], value: &[u8]| batch.put_cf(family, key, codec::seal(0, value));
+    match change {
+        RosterChange::LastId(id) => put(batch, &[LAST_ID], &id.to_be_bytes()),
+        RosterChange::Retired(id) => put(batch, &[&[RETIRED][..], &id.to_be_bytes()].concat(), &[]),
+        RosterChange::Token(id, Some(token)) => {
+            put(batch, &[&[TOKEN][..], id.as_bytes()].concat(), &codec::encode(token));
+        }
+        RosterChange::Token(id, None) => batch.delete_cf(family, [&[TOKEN][..], id.as_bytes()].concat()),
+    }
+}
+
+fn read_roster(key: &[u8], sealed: &[u8]) -> Result<RosterChange, Error> {
+    let damaged = || Error::Damaged { what: "the roster of members", detail: "a key of another form".to_owned() };
+    let value = codec::open("the roster of members", 0, sealed)?;
+    match key.split_first().ok_or_else(damaged)? {
+        (&LAST_ID, []) => Ok(RosterChange::LastId(number(value).ok_or_else(damaged)?)),
+        (&RETIRED, id) => Ok(RosterChange::Retired(number(id).ok_or_else(damaged)?)),
+        (&TOKEN, id) => {
+            let id = String::from_utf8(id.to_vec()).map_err(|_| damaged())?;
+            let token: JoinToken = codec::decode("a join token", value)?;
+            Ok(RosterChange::Token(id, Some(token)))
+        }
+        _ => Err(damaged()),
+    }
+}
+
 struct Loaded {
     state: State,
     applied: Applied,
@@ -369,6 +404,10 @@ fn load(db: &DB, keyring: Arc<dyn Keyring>) -> Result<Loaded, Error> {
         let id = number(&key).ok_or_else(damaged)?.cast_signed();
         let lease: Lease = codec::decode("a lease", codec::open("a lease", seal_of(id), &sealed)?)?;
         state.load_lease(id, lease);
+    }
+    for item in db.iterator_cf(family(db, ROSTER), IteratorMode::Start) {
+        let (key, sealed) = item?;
+        state.load_roster(&read_roster(&key, &sealed)?);
     }
     for item in db.iterator_cf(family(db, WINDOW), IteratorMode::Start) {
         let (key, sealed) = item?;

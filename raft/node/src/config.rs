@@ -7,26 +7,38 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use openraft::SnapshotPolicy;
-use raft_state::port::Member;
+use raft_state::port::{Kind, Member};
 use tokio::sync::watch;
 
 use crate::Keyring;
+use crate::members::decide::Autopilot;
 
 /// Everything that [`Node::start`](crate::Node::start) needs.
 #[derive(Clone)]
 pub struct NodeConfig {
-    /// This member's id, never reused by another that starts from an empty folder.
+    /// This member's id: as a first member, or as it was admitted under. 0 when it has to ask for one. Used while the data
+    /// folder is empty; from then on the folder knows.
     pub id: u64,
     /// As people call it (`m1`).
     pub name: String,
-    /// Minted when the cluster was made; every peer message carries it.
+    /// Minted when the cluster was made; every peer message carries it. Used while the data folder is empty.
     pub cluster_id: String,
+    /// What it is meant to be.
+    pub kind: Kind,
+    /// host:port by which the others reach its peer port.
+    pub peer_address: String,
+    /// host:port by which clients reach its API.
+    pub api_address: String,
+    /// By which clients of etcd's API reach it; empty when it does not serve that.
+    pub etcd_url: String,
     /// Log, state and snapshots live here. Nobody else may write to it.
     pub data_dir: PathBuf,
     /// Where peers connect to; port 0 is not allowed, for the others must know it.
     pub peer_listen: SocketAddr,
     /// The first voters, the same list on all of them. Read when the data folder is empty, and never again.
     pub initial_members: Vec<Member>,
+    /// Peer addresses of members beside those: whom to ask for an id.
+    pub peers: Vec<String>,
     /// Identity on the peer port. Another one that is sent is used from the next connection on; what is open goes on.
     pub tls: watch::Receiver<PeerTls>,
     /// Opens sealed values.
@@ -37,13 +49,18 @@ pub struct NodeConfig {
     pub compaction: Compaction,
     /// When the log is shortened, and what a record may hold.
     pub limits: Limits,
+    /// When members count as alive, dead, caught up.
+    pub autopilot: Autopilot,
 }
 
 impl NodeConfig {
     /// What makes no sense about it.
     pub(crate) fn check(&self) -> Result<(), String> {
-        if self.id == 0 {
+        if self.initial_members.iter().any(|m| m.id == 0) {
             return Err("member ids begin at 1".to_owned());
+        }
+        if self.id == 0 && self.peers.is_empty() && self.initial_members.is_empty() {
+            return Err("this member has no id, and nobody to ask for one".to_owned());
         }
         if self.peer_listen.port() == 0 {
             return Err("the peer port must be known to the others, so it cannot be 0".to_owned());
@@ -56,6 +73,29 @@ impl NodeConfig {
             return Err("two initial members have the same id".to_owned());
         }
         Ok(())
+    }
+
+    /// Whether an id is a first member's.
+    pub(crate) fn is_first_member(&self, id: u64) -> bool {
+        self.initial_members.iter().any(|m| m.id == id)
+    }
+
+    /// Whether the cluster has given this member its id already.
+    pub(crate) fn was_admitted(&self) -> bool {
+        self.id != 0 && !self.is_first_member(self.id)
+    }
+
+    /// As the others are to know it.
+    pub(crate) fn this_member(&self) -> Member {
+        Member {
+            id: self.id,
+            name: self.name.clone(),
+            peer_address: self.peer_address.clone(),
+            api_address: self.api_address.clone(),
+            etcd_url: self.etcd_url.clone(),
+            voter: false,
+            kind: self.kind,
+        }
     }
 
     /// The same in openraft's terms.

@@ -287,11 +287,19 @@ impl Unsynced {
 
 #[cfg(test)]
 mod tests {
+    use raft_state::port::Kind;
+
     use super::*;
 
     #[test]
     fn entries_come_back_as_they_were_stored() {
-        let address = Address { name: "m1".to_owned(), peer: "h:1".to_owned(), ..Address::default() };
+        let address = Address {
+            name: "m1".to_owned(),
+            peer: "h:1".to_owned(),
+            kind: Kind::Standby,
+            birth: 7,
+            ..Address::default()
+        };
         let membership = Membership::new(vec![BTreeSet::from([1])], BTreeMap::from([(1, address)])).expect("valid");
         for payload in
             [Payload::Blank, Payload::Normal(Commands(Bytes::from_static(b"abc"))), Payload::Membership(membership)]

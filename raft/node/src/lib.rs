@@ -10,6 +10,7 @@
 //!   (boot of the member that took it, sequence), and the state keeps the outcomes of ids that may still be in flight;
 //! - a linearizable read waits for an index that a quorum confirmed after the read began, never for a clock;
 //! - a leader that no quorum has answered within the lease refuses writes and reads, and says so in its standing;
+//! - a learner votes only when it has caught up; an id that was removed, or whose folder was emptied, never votes again;
 //! - every peer message names protocol version, cluster, sender and addressee, and is refused when one of them is wrong;
 //! - whatever breaks storage or the Raft core ends the process.
 
@@ -20,6 +21,7 @@ mod config;
 mod disk;
 mod exit;
 pub mod faults;
+mod fence;
 mod form;
 mod forward;
 mod host;
@@ -27,6 +29,7 @@ mod leader;
 mod leases;
 mod log;
 mod machine;
+mod members;
 mod metrics;
 mod node;
 mod peer;
@@ -49,6 +52,9 @@ mod wire;
 
 pub use config::{Compaction, Limits, NodeConfig, PeerTls, Timing};
 pub use exit::Exit;
+pub use members::admin::{AdminError, ClusterStatus, MemberStatus};
+pub use members::decide::Autopilot;
+pub use members::recover::{LEAP, Survivor, recover, survey};
 pub use metrics::{Histogram, Metrics};
 pub use node::{Node, StateHash};
 pub use peer::identity::{MASTERS_GROUP, PEER_NAME};
@@ -56,4 +62,5 @@ pub use progress::{Progress, Role};
 pub use start::{Hooks, StartError};
 pub use wire::PROTOCOL;
 
+pub use raft_log::Identity;
 pub use raft_state::Keyring;

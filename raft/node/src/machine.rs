@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::checkpoint::{Checkpoint, Checkpoints};
 use crate::disk::{StoredId, StoredVoters, loaded_id, stored_id};
+use crate::fence::Retired;
 use crate::metrics::{Metrics, increment};
 use crate::record;
 use crate::registry::{Ids, Registry};
@@ -128,6 +129,7 @@ pub(crate) fn open(
     keyring: Arc<dyn Keyring>,
     metrics: Arc<Metrics>,
     registry: Arc<Registry>,
+    retired: Retired,
 ) -> io::Result<Opened> {
     let (store, state, found) = StateStore::open(&folder.join("state"), keyring.clone())?;
     let position = decode_applied(&found)?;
@@ -146,6 +148,7 @@ pub(crate) fn open(
         checkpoints: checkpoints.clone(),
         metrics,
         registry,
+        retired,
         position: position_sender,
         applied: applied_sender,
     };
@@ -164,6 +167,7 @@ struct Applier {
     checkpoints: Arc<Checkpoints>,
     metrics: Arc<Metrics>,
     registry: Arc<Registry>,
+    retired: Retired,
     position: watch::Sender<SnapshotMeta>,
     applied: watch::Sender<Applied>,
 }
@@ -221,7 +225,11 @@ impl Applier {
         let ids: Vec<(CommandId, usize)> =
             proposals.iter().filter_map(|p| p.first().map(|first| (first.id, p.len()))).collect();
         let commands: Vec<Stamped> = proposals.into_iter().flatten().collect();
-        let applied = self.state.apply(&commands);
+        let mut applied = self.state.apply(&commands);
+        if let Some(membership) = &membership {
+            let ids = |m: &StoredMembership| m.membership().nodes().map(|(id, _)| *id).collect::<Vec<_>>();
+            self.state.membership(&ids(&self.position.borrow().last_membership), &ids(membership), &mut applied);
+        }
         self.position.send_modify(|position| {
             position.last_log_id = Some(entry.log_id);
             if let Some(membership) = membership {
@@ -271,7 +279,15 @@ impl Applier {
         let snapshot = self.state.snapshot();
         let index = self.position.borrow().last_log_id.map_or(0, |id| id.index);
         let (revision, epoch, hash) = (snapshot.revision(), snapshot.epoch(), snapshot.hash());
+        self.retired.set(snapshot.roster().retired());
         self.applied.send_replace(Applied { index, revision, epoch, hash });
+    }
+}
+
+impl Machine {
+    /// Whether the state holds anything: then this member has a past.
+    pub(crate) fn has_applied(&self) -> bool {
+        self.position.borrow().last_log_id.is_some()
     }
 }
 

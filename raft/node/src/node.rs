@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use openraft::async_runtime::watch::WatchReceiver;
 use parking_lot::Mutex;
 use planted_bugs::planted;
-use raft_state::port::{BoxFuture, Cursor, LeaseTime, ProposeError, ReadError, ReadLevel, Standing, Store, WatchError};
+use raft_state::port::{
+    BoxFuture, Cursor, Kind, LeaseTime, Member, ProposeError, ReadError, ReadLevel, Standing, Store, WatchError,
+};
 use raft_state::{Command, Outcome, Revision, Snapshot};
 use tokio::sync::{mpsc, watch};
 
@@ -16,6 +18,7 @@ use crate::config::{Limits, NodeConfig, Timing};
 use crate::host::Host;
 use crate::leases::Leases;
 use crate::machine::Applied;
+use crate::members::admin::{Admin, AdminError, ClusterStatus};
 use crate::metrics::{Metrics, increment};
 use crate::progress::Progress;
 use crate::reads::Reads;
@@ -34,6 +37,7 @@ const FINISH_PROPOSALS: Duration = Duration::from_millis(500);
 /// [`Node::shutdown`]; one that is merely dropped stops without handing leadership over.
 pub struct Node {
     pub(crate) id: u64,
+    pub(crate) cluster_id: String,
     pub(crate) raft: Raft,
     pub(crate) registry: Arc<Registry>,
     pub(crate) fresh: mpsc::UnboundedSender<u64>,
@@ -47,6 +51,9 @@ pub struct Node {
     pub(crate) limits: Limits,
     /// Set before Raft is stopped on purpose.
     pub(crate) stopping: Arc<AtomicBool>,
+    /// Others say that this member was removed.
+    pub(crate) removed: Arc<AtomicBool>,
+    pub(crate) admin: Admin,
     /// Ends the peer port.
     pub(crate) closing: watch::Sender<bool>,
     pub(crate) host: Mutex<Option<Host>>,
@@ -95,6 +102,70 @@ impl Node {
     pub fn state_hash(&self) -> StateHash {
         let Applied { index, revision, hash, .. } = *self.applied.borrow();
         StateHash { index, revision, hash }
+    }
+
+    /// The cluster's id, as the data folder knows it: a recovered cluster has another than it was started with.
+    pub fn cluster_id(&self) -> &str {
+        &self.cluster_id
+    }
+
+    /// Where the cluster stands, by its leader's word.
+    ///
+    /// # Errors
+    /// When no leader answers before the deadline.
+    pub async fn cluster_status(&self, deadline: Instant) -> Result<ClusterStatus, AdminError> {
+        self.admin.status(deadline).await
+    }
+
+    /// Takes a new member in, as a learner, and says which id it has from now on. Autopilot promotes it when it is a master,
+    /// has caught up, and the number of voters stays odd. `member.id` is not looked at.
+    ///
+    /// # Errors
+    /// When a living member has its name, or no leader did it before the deadline.
+    pub async fn add_member(&self, member: &Member, deadline: Instant) -> Result<u64, AdminError> {
+        self.admin.add(member, deadline).await
+    }
+
+    /// Lets a master vote that was demoted, and waits until it does. When it cannot yet, says what it waits for.
+    ///
+    /// # Errors
+    /// When it is a read replica or leaving, or no leader did it before the deadline.
+    pub async fn promote(&self, id: u64, deadline: Instant) -> Result<String, AdminError> {
+        self.admin.set_kind(id, Kind::Master, deadline).await
+    }
+
+    /// Takes a voter's vote; it goes on as a learner until it is promoted. With no other master waiting, a second voter
+    /// goes with it, so that their number stays odd.
+    ///
+    /// # Errors
+    /// When the rest could not go on, or no leader did it before the deadline.
+    pub async fn demote(&self, id: u64, deadline: Instant) -> Result<(), AdminError> {
+        self.admin.set_kind(id, Kind::Standby, deadline).await.map(drop)
+    }
+
+    /// Removes a member for good. While it lives it has [`Autopilot::drain`](crate::Autopilot::drain) to finish what it
+    /// serves, or until it calls [`Node::leave`].
+    ///
+    /// # Errors
+    /// When the rest could not go on, or no leader did it before the deadline.
+    pub async fn remove(&self, id: u64, deadline: Instant) -> Result<(), AdminError> {
+        self.admin.set_kind(id, Kind::Leaving, deadline).await.map(drop)
+    }
+
+    /// Hands leadership to a member, whoever has it.
+    ///
+    /// # Errors
+    /// When that member does not vote or does not answer, or it has not taken over before the deadline.
+    pub async fn transfer(&self, to: u64, deadline: Instant) -> Result<(), AdminError> {
+        self.admin.transfer(to, deadline).await
+    }
+
+    /// This member was told to leave, and has stopped serving: the others need not wait for it any longer.
+    ///
+    /// # Errors
+    /// When it was not told to leave, or no leader heard it before the deadline.
+    pub async fn leave(&self, deadline: Instant) -> Result<(), AdminError> {
+        self.admin.leave(deadline).await
     }
 
     /// What this member counts.
@@ -270,6 +341,9 @@ impl Node {
     }
 
     fn refuse_when_stopping(&self) -> Result<(), String> {
+        if self.removed.load(Ordering::Acquire) {
+            return Err("the member was removed from the cluster".to_owned());
+        }
         if self.stopping.load(Ordering::Acquire) { Err("the member is stopping".to_owned()) } else { Ok(()) }
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use raft_log::StateStore;
 use raft_state::port::Member;
 use raft_state::record::Scalars;
-use raft_state::{Delta, Keyring, Lease, Place, Record, State};
+use raft_state::{Delta, Keyring, Lease, Place, Record, RosterChange, State};
 
 use crate::machine::encode_applied;
 use crate::types::{Address, Membership, StoredMembership, log_id};
@@ -93,6 +93,8 @@ fn membership(members: &[Member]) -> Result<Membership, SeedError> {
 fn write(root: &Path, membership: Membership, keyring: Arc<dyn Keyring>, seed: &Seed) -> Result<(), SeedError> {
     let disk = |error: raft_log::Error| SeedError::Disk { path: root.to_owned(), source: error.into() };
     let first = log_id(0, 0, 0);
+    // The first members' ids are given out.
+    let last_id = membership.nodes().map(|(id, _)| *id).max().map(RosterChange::LastId);
     let mark = encode_applied(&first, &StoredMembership::new(Some(first), membership));
     let scalars = Scalars { hash: hash(keyring.clone(), seed)?, ..seed.scalars };
     let (store, ..) = StateStore::open(&root.join("state"), keyring).map_err(disk)?;
@@ -101,7 +103,8 @@ fn write(root: &Path, membership: Membership, keyring: Arc<dyn Keyring>, seed: &
         store.write(&delta, &mark).map_err(disk)?;
     }
     let leases = seed.leases.iter().map(|(id, lease)| (*id, Some(*lease))).collect();
-    store.write(&Delta { leases, scalars, ..Delta::default() }, &mark).map_err(disk)?;
+    let roster = last_id.into_iter().collect();
+    store.write(&Delta { leases, roster, scalars, ..Delta::default() }, &mark).map_err(disk)?;
     store.flush().map_err(disk)
 }
 

@@ -34,6 +34,8 @@ pub(crate) struct Observer {
     pub(crate) standing: watch::Sender<Standing>,
     pub(crate) leader: watch::Sender<LeaderView>,
     pub(crate) stopping: Arc<AtomicBool>,
+    /// Others say that this member was removed.
+    pub(crate) removed: Arc<AtomicBool>,
     pub(crate) exit: Exit,
 }
 
@@ -119,17 +121,19 @@ impl Observer {
             changed
         });
         let applied = *self.applied.borrow();
+        let removed = self.removed.load(Ordering::Acquire);
         let standing = Standing {
             id: now.id,
             name: self.name.clone(),
             leader,
             term: now.current_term,
             leads,
-            ready,
+            ready: ready && !removed,
             applied_index: applied.index,
             revision: applied.revision,
             epoch: applied.epoch,
             members: members(now),
+            removed,
         };
         self.standing.send_if_modified(|old| {
             let changed = *old != standing;
@@ -169,16 +173,7 @@ fn is_leader(now: &RaftMetrics) -> bool {
 fn members(now: &RaftMetrics) -> Vec<Member> {
     let voters: Vec<u64> = now.membership_config.voter_ids().collect();
     let members = now.membership_config.membership().nodes();
-    members
-        .map(|(id, address)| Member {
-            id: *id,
-            name: address.name.clone(),
-            peer_address: address.peer.clone(),
-            api_address: address.api.clone(),
-            etcd_url: address.etcd.clone(),
-            voter: voters.contains(id),
-        })
-        .collect()
+    members.map(|(id, address)| address.member(*id, voters.contains(id))).collect()
 }
 
 fn lag(now: &RaftMetrics) -> BTreeMap<u64, u64> {

@@ -3,31 +3,41 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use raft_log::Identity;
 use raft_state::port::{Standing, Store};
 use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::config::NodeConfig;
 use crate::disk::LogDisk;
 use crate::exit::Exit;
 use crate::faults::Faults;
+use crate::fence::Retired;
 use crate::form::form_cluster;
 use crate::host::{self, Disk, Host};
 use crate::leader::{Contact, LeaderView};
 use crate::leases::{Keeper, Leases};
 use crate::log::Log;
 use crate::machine::{self, Applied, Opened};
+use crate::members::admin::Admin;
+use crate::members::admission::{self, Admission};
+use crate::members::observe::Observatory;
+use crate::members::orders::Orders;
+use crate::members::pilot::Changes;
+use crate::members::{belonging, pilot};
 use crate::metrics::Metrics;
 use crate::node::Node;
 use crate::peer::dial::Dialer;
+use crate::peer::gate::Gate;
 use crate::peer::network::Network;
 use crate::peer::port;
-use crate::peer::server::PeerService;
+use crate::peer::server::MemberService;
 use crate::peer::snapshot::Receiver;
 use crate::reads::{Reads, Rounds};
 use crate::registry::Registry;
@@ -87,22 +97,28 @@ pub struct Hooks {
 
 pub(crate) async fn start(config: NodeConfig, hooks: Hooks) -> Result<Arc<Node>, StartError> {
     config.check().map_err(StartError::Config)?;
-    let runtime = host::runtime(&config.name)?;
-    let assembled = runtime.spawn(assemble(config, hooks)).await;
-    match assembled.map_err(|e| StartError::Raft(e.to_string())).flatten() {
-        Ok((node, disk)) => {
-            *node.host.lock() = Some(Host { runtime, disk });
-            Ok(node)
-        }
-        Err(e) => {
+    let mut starting = Starting(Some(host::runtime(&config.name)?));
+    let work = starting.0.as_ref().map(|runtime| runtime.spawn(assemble(config, hooks)));
+    let assembled = work.expect("a runtime was made").await;
+    let (node, disk) = assembled.map_err(|e| StartError::Raft(e.to_string())).flatten()?;
+    *node.host.lock() = starting.0.take().map(|runtime| Host { runtime, disk });
+    Ok(node)
+}
+
+/// The threads of a member that is not there yet: let go of when it does not start, or nobody waits for it any longer.
+struct Starting(Option<Runtime>);
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
             runtime.shutdown_background();
-            Err(e)
         }
     }
 }
 
-/// Opens the disk and the peer port and puts Raft between them.
+/// Opens the disk and the peer port, settles which member this is, and puts Raft between them.
 async fn assemble(config: NodeConfig, hooks: Hooks) -> Result<(Arc<Node>, Disk), StartError> {
+    let config = Arc::new(config);
     let listener = TcpListener::bind(config.peer_listen)
         .await
         .map_err(|source| StartError::Listen { address: config.peer_listen, source })?;
@@ -111,23 +127,34 @@ async fn assemble(config: NodeConfig, hooks: Hooks) -> Result<(Arc<Node>, Disk),
         metrics: Arc::default(),
         flushes: Arc::default(),
         registry: Arc::new(Registry::new(boot_id())),
+        retired: Retired::default(),
         hooks,
     };
-    let Stores { lock, log, state, received } = open(&config, &shared).await?;
+    let Stores { lock, known, log_is_empty, log, state, received } = open(&config, &shared).await?;
+    let (closing, closed) = watch::channel(false);
+    let gate = Gate { cluster: known.cluster.clone(), birth: known.birth, member: Arc::default() };
+    port::serve(listener, server, gate.clone(), closed);
+    let dialer = |identity: &Identity| {
+        let letterhead =
+            Letterhead { cluster: identity.cluster.clone(), id: identity.member, retired: shared.retired.clone() };
+        Dialer::new(letterhead, &config.tls, &config.timing, shared.hooks.faults.clone())
+    };
+    let asking = Identity { member: config.id, ..known.clone() };
+    let admission = admission::settle(&config, known, log_is_empty, &dialer(&asking)).await;
+    let admission =
+        admission.map_err(|e| StartError::Data { folder: config.data_dir.clone(), reason: e.to_string() })?;
+    let dialer = Arc::new(dialer(&admission.identity));
     let Opened { machine, view, applied, thread } = state;
     let log_size = log.size();
-    let letterhead = Letterhead { cluster: config.cluster_id.clone(), id: config.id };
-    let faults = shared.hooks.faults.clone();
-    let dialer = Arc::new(Dialer::new(letterhead, &config.tls, &config.timing, faults));
     let raft_config = Arc::new(config.raft().map_err(StartError::Config)?);
     let network = Network { dialer: dialer.clone() };
-    let raft = Raft::build(config.id, raft_config, network, log, machine)
+    let raft = Raft::build(admission.identity.member, raft_config, network, log, machine)
         .await
         .map_err(|e| StartError::Raft(e.to_string()))?;
     tokio::spawn(snapshots::run(raft.clone(), log_size, config.limits, shared.metrics.clone()));
     let disk = Disk { view: view.clone(), applier: thread, dialer: dialer.clone(), lock };
-    let port = Port { listener, server, received };
-    Ok((run(config, shared, Core { raft, dialer, view, applied }, port), disk))
+    let port = Port { gate, closing, received };
+    Ok((run(&config, shared, Core { raft, dialer, view, applied }, port, admission), disk))
 }
 
 /// What all parts of a member have in common.
@@ -135,6 +162,7 @@ struct Shared {
     metrics: Arc<Metrics>,
     flushes: Arc<Flushes>,
     registry: Arc<Registry>,
+    retired: Retired,
     hooks: Hooks,
 }
 
@@ -146,40 +174,81 @@ struct Core {
     applied: watch::Receiver<Applied>,
 }
 
-/// The peer port, not yet open.
+/// The peer port: open, with nobody behind it yet.
 struct Port {
-    listener: TcpListener,
-    server: port::Certificate,
+    gate: Gate,
+    closing: watch::Sender<bool>,
     received: Receiver,
 }
 
 /// Sets everything going.
-fn run(config: NodeConfig, shared: Shared, core: Core, port: Port) -> Arc<Node> {
-    let Shared { metrics, flushes, registry, hooks } = shared;
+fn run(config: &NodeConfig, shared: Shared, core: Core, port: Port, admission: Admission) -> Arc<Node> {
+    let Shared { metrics, flushes, registry, retired, hooks } = shared;
     let Core { raft, dialer, view, applied } = core;
+    let Admission { identity, begins } = admission;
+    let id = identity.member;
     let contact = Arc::new(Contact::default());
     let (leader_sender, leader) = watch::channel(LeaderView::default());
-    let (standing_sender, standing) =
-        watch::channel(Standing { id: config.id, name: config.name.clone(), ..Standing::default() });
+    let (standing_sender, standing) = watch::channel(Standing { id, name: config.name.clone(), ..Standing::default() });
     let (broken, broken_streams) = mpsc::unbounded_channel();
     let (batches, items) = mpsc::unbounded_channel();
     let (fresh, new_proposals) = mpsc::unbounded_channel();
     let (reads, read_waiters) = Reads::new();
     let (leases, lease_asks) = Leases::new();
-    let (closing, closed) = watch::channel(false);
     let stopping = Arc::new(AtomicBool::new(false));
+    let removed = Arc::new(AtomicBool::new(false));
+    let patience = config.timing.election_max * 2;
 
-    let service = PeerService {
+    let changes = Arc::new(Changes::new(raft.clone()));
+    let observatory = Arc::new(Observatory::new(raft.clone()));
+    let orders = Arc::new(Orders {
+        raft: raft.clone(),
+        changes: changes.clone(),
+        observatory: observatory.clone(),
+        retired,
+        policy: config.autopilot,
+    });
+    let node = Arc::new_cyclic(|node: &Weak<Node>| Node {
+        id,
+        cluster_id: identity.cluster,
+        raft: raft.clone(),
+        registry: registry.clone(),
+        fresh,
+        reads: reads.clone(),
+        leases: leases.clone(),
+        view: view.clone(),
+        applied: applied.clone(),
+        standing: standing.clone(),
+        metrics: metrics.clone(),
+        timing: config.timing,
+        limits: config.limits,
+        stopping: stopping.clone(),
+        removed: removed.clone(),
+        admin: Admin {
+            id,
+            orders,
+            dialer: dialer.clone(),
+            leader: leader.clone(),
+            standing: standing.clone(),
+            store: node.clone(),
+        },
+        closing: port.closing,
+        host: Mutex::new(None),
+    });
+    let service = MemberService {
         raft: raft.clone(),
         letterhead: dialer.letterhead.clone(),
         contact: contact.clone(),
         broken,
         batches: batches.clone(),
         reads: reads.clone(),
-        leases: leases.clone(),
+        leases,
         snapshots: port.received,
+        admin: node.admin.clone(),
+        is_first_member: config.is_first_member(id),
     };
-    port::serve(port.listener, port.server, service, closed);
+    // Nobody else sets it.
+    let _ = port.gate.member.set(service);
     raft.run();
     let observer = Observer {
         raft: raft.clone(),
@@ -190,46 +259,26 @@ fn run(config: NodeConfig, shared: Shared, core: Core, port: Port) -> Arc<Node> 
         metrics: metrics.clone(),
         standing: standing_sender,
         leader: leader_sender,
-        stopping: stopping.clone(),
+        stopping,
+        removed: removed.clone(),
         exit: hooks.exit.clone(),
     };
     tokio::spawn(observer.run());
     tokio::spawn(batch::run(raft.clone(), items, config.limits, metrics.clone()));
-    let router = Router::new(config.id, registry.clone(), dialer.clone(), leader.clone(), batches, metrics.clone());
+    let router = Router::new(id, registry, dialer.clone(), leader.clone(), batches, metrics.clone());
     tokio::spawn(router.run(new_proposals));
-    let rounds = Rounds {
-        raft: raft.clone(),
-        dialer: dialer.clone(),
-        leader: leader.clone(),
-        metrics: metrics.clone(),
-        patience: config.timing.election_max * 2,
-        asking: None,
-    };
+    let rounds =
+        Rounds { raft: raft.clone(), dialer: dialer.clone(), leader: leader.clone(), metrics, patience, asking: None };
     tokio::spawn(rounds.run(read_waiters));
-    tokio::spawn(
-        Successor { raft: raft.clone(), dialer: dialer.clone(), leader: leader.clone(), contact }.run(broken_streams),
-    );
+    let successor = Successor { raft: raft.clone(), dialer: dialer.clone(), leader: leader.clone(), contact };
+    tokio::spawn(successor.run(broken_streams));
     tokio::spawn(watchdog::watch(raft.clone(), flushes, config.timing.fsync_stall, hooks.exit));
     tokio::spawn(wake_watchers(view.clone(), applied.clone()));
-    tokio::spawn(form_cluster(raft.clone(), config.clone()));
-
-    let node = Arc::new(Node {
-        id: config.id,
-        raft,
-        registry,
-        fresh,
-        reads: reads.clone(),
-        leases,
-        view: view.clone(),
-        applied: applied.clone(),
-        standing: standing.clone(),
-        metrics,
-        timing: config.timing,
-        limits: config.limits,
-        stopping,
-        closing,
-        host: Mutex::new(None),
-    });
+    tokio::spawn(pilot::run(changes, observatory, standing.clone(), config.autopilot));
+    tokio::spawn(belonging::watch(dialer.clone(), standing.clone(), removed, node.closing.subscribe()));
+    if let Some(members) = begins {
+        tokio::spawn(form_cluster(raft, members, config.timing));
+    }
     let store: Arc<dyn Store> = node.clone();
     let keeper = Keeper {
         boot: node.boot_id(),
@@ -241,7 +290,7 @@ fn run(config: NodeConfig, shared: Shared, core: Core, port: Port) -> Arc<Node> 
         dialer,
         reads,
         asks: lease_asks,
-        patience: config.timing.election_max * 2,
+        patience,
     };
     tokio::spawn(keeper.run());
     tokio::spawn(compact::run(Arc::downgrade(&store), standing, config.compaction));
@@ -251,6 +300,9 @@ fn run(config: NodeConfig, shared: Shared, core: Core, port: Port) -> Arc<Node> 
 /// What lies in the data folder.
 struct Stores {
     lock: raft_log::Folder,
+    /// Whose folder it is.
+    known: Identity,
+    log_is_empty: bool,
     log: Log,
     state: Opened,
     /// Where snapshots of others arrive.
@@ -259,7 +311,9 @@ struct Stores {
 
 /// Opens log and state, on a thread of its own: the state is read whole.
 async fn open(config: &NodeConfig, shared: &Shared) -> Result<Stores, StartError> {
+    let config_of = config.clone();
     let (id, folder, keyring) = (config.id, config.data_dir.clone(), config.keyring.clone());
+    let retired = shared.retired.clone();
     let (metrics, flushes, registry) = (shared.metrics.clone(), shared.flushes.clone(), shared.registry.clone());
     let faults = shared.hooks.faults.clone();
     let work = move || {
@@ -269,10 +323,14 @@ async fn open(config: &NodeConfig, shared: &Shared) -> Result<Stores, StartError
                 faults.wait_for_disk(id);
             }
         })?;
+        let nothing_logged = disk.extent().1.is_none();
         let log = Log::new(disk, flushes, metrics.clone());
-        let state = machine::open(&folder, keyring, metrics, registry)?;
+        let state = machine::open(&folder, keyring, metrics, registry, retired)?;
+        // A restored cluster begins with a state and no log.
+        let log_is_empty = nothing_logged && !state.machine.has_applied();
+        let known = admission::remembered(&folder, &config_of, log_is_empty)?;
         let received = Receiver::new(folder.join("incoming"))?;
-        Ok::<_, io::Error>(Stores { lock, log, state, received })
+        Ok::<_, io::Error>(Stores { lock, known, log_is_empty, log, state, received })
     };
     let (done, opened) = oneshot::channel();
     std::thread::Builder::new().name("open".to_owned()).spawn(move || {

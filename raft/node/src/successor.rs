@@ -67,7 +67,9 @@ impl Successor {
             let now = metrics.borrow_watched();
             (now.vote, now.membership_config.voter_ids().collect::<Vec<_>>())
         };
-        if !vote.committed || vote.leader_id.node_id != dead {
+        let id = *self.raft.node_id();
+        // A learner may not stand.
+        if !vote.committed || vote.leader_id.node_id != dead || !voters.contains(&id) {
             return;
         }
         tracing::info!(leader = dead, "the leader's process is gone");
@@ -76,7 +78,6 @@ impl Successor {
             return;
         }
         // One after the other, so that the survivors do not stand against each other. The highest id would win anyway.
-        let id = *self.raft.node_id();
         let rank = voters.iter().filter(|voter| **voter > id && **voter != dead).count();
         tokio::time::sleep(STEP / 4 + STEP * u32::try_from(rank).unwrap_or(1)).await;
         for _ in 0..ATTEMPTS {

@@ -5,7 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 use openraft::alias::{CommittedLeaderIdOf, LogIdOf, StoredMembershipOf, VoteOf};
 use openraft::impls::leader_id_adv;
-use raft_state::port::Member;
+use raft_state::port::{Kind, Member};
 use serde::{Deserialize, Serialize};
 
 openraft::declare_raft_types!(
@@ -40,6 +40,9 @@ pub(crate) struct Address {
     pub(crate) peer: String,
     pub(crate) api: String,
     pub(crate) etcd: String,
+    pub(crate) kind: Kind,
+    /// Of a first member's data folder; 0 for whoever was given its id later.
+    pub(crate) birth: u64,
 }
 
 impl From<&Member> for Address {
@@ -49,6 +52,23 @@ impl From<&Member> for Address {
             peer: member.peer_address.clone(),
             api: member.api_address.clone(),
             etcd: member.etcd_url.clone(),
+            kind: member.kind,
+            birth: 0,
+        }
+    }
+}
+
+impl Address {
+    /// The member as the layers above see it.
+    pub(crate) fn member(&self, id: u64, voter: bool) -> Member {
+        Member {
+            id,
+            name: self.name.clone(),
+            peer_address: self.peer.clone(),
+            api_address: self.api.clone(),
+            etcd_url: self.etcd.clone(),
+            voter,
+            kind: self.kind,
         }
     }
 }

@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use api_proto::peer as pb;
 use openraft::StoredMembership as Stored;
 use openraft::raft::{AppendEntriesRequest, StreamAppendError, TransferLeaderRequest, VoteRequest, VoteResponse};
+use raft_state::port::Kind;
 use tonic::Status;
 
+use crate::fence::Retired;
 use crate::types::{
     Address, Commands, Entry, LeaderId, LogId, Membership, Payload, SnapshotMeta, StoredMembership, TypeConfig, Vote,
     log_id,
@@ -20,6 +22,8 @@ pub const PROTOCOL: u32 = 1;
 pub(crate) struct Letterhead {
     pub(crate) cluster: String,
     pub(crate) id: u64,
+    /// Whose messages are refused.
+    pub(crate) retired: Retired,
 }
 
 impl Letterhead {
@@ -32,23 +36,28 @@ impl Letterhead {
         let Some(header) = header else {
             return Err(Status::failed_precondition("a peer message without a header"));
         };
-        if header.protocol != PROTOCOL {
-            return Err(Status::failed_precondition(format!(
-                "peer protocol version {} is not spoken here, only {PROTOCOL}",
-                header.protocol
-            )));
-        }
-        if header.cluster != self.cluster {
-            return Err(Status::failed_precondition(format!(
-                "this member belongs to cluster {}, not to {}",
-                self.cluster, header.cluster
-            )));
+        check_cluster(&self.cluster, header.protocol, &header.cluster)?;
+        if self.retired.contains(header.from) {
+            return Err(Status::failed_precondition(format!("member {} was removed from this cluster", header.from)));
         }
         if header.to != self.id {
             return Err(Status::failed_precondition(format!("this is member {}, not {}", self.id, header.to)));
         }
         Ok(header.from)
     }
+}
+
+/// Refuses whoever speaks another protocol or belongs to another cluster.
+pub(crate) fn check_cluster(ours: &str, protocol: u32, cluster: &str) -> Result<(), Status> {
+    if protocol != PROTOCOL {
+        return Err(Status::failed_precondition(format!(
+            "peer protocol version {protocol} is not spoken here, only {PROTOCOL}"
+        )));
+    }
+    if cluster != ours {
+        return Err(Status::failed_precondition(format!("this member belongs to cluster {ours}, not to {cluster}")));
+    }
+    Ok(())
 }
 
 fn malformed(what: &str) -> Status {
@@ -75,6 +84,49 @@ pub(crate) fn vote_from(ballot: Option<&pb::Ballot>) -> Result<Vote, Status> {
     })
 }
 
+/// A member as a message says it.
+pub(crate) fn member_to(id: u64, address: &Address) -> pb::Member {
+    pb::Member {
+        id,
+        name: address.name.clone(),
+        peer_address: address.peer.clone(),
+        api_address: address.api.clone(),
+        etcd_url: address.etcd.clone(),
+        kind: kind_to(address.kind).into(),
+        birth: address.birth,
+    }
+}
+
+/// What a message says of a member beside its id.
+pub(crate) fn address_from(member: &pb::Member) -> Address {
+    Address {
+        name: member.name.clone(),
+        peer: member.peer_address.clone(),
+        api: member.api_address.clone(),
+        etcd: member.etcd_url.clone(),
+        kind: kind_from(member.kind()),
+        birth: member.birth,
+    }
+}
+
+pub(crate) fn kind_to(kind: Kind) -> pb::MemberKind {
+    match kind {
+        Kind::Master => pb::MemberKind::Master,
+        Kind::Standby => pb::MemberKind::Standby,
+        Kind::Replica => pb::MemberKind::Replica,
+        Kind::Leaving => pb::MemberKind::Leaving,
+    }
+}
+
+pub(crate) fn kind_from(kind: pb::MemberKind) -> Kind {
+    match kind {
+        pb::MemberKind::Master => Kind::Master,
+        pb::MemberKind::Standby => Kind::Standby,
+        pb::MemberKind::Replica => Kind::Replica,
+        pb::MemberKind::Leaving => Kind::Leaving,
+    }
+}
+
 pub(crate) fn membership_to(membership: &Membership) -> pb::Membership {
     pb::Membership {
         voters: membership
@@ -82,34 +134,13 @@ pub(crate) fn membership_to(membership: &Membership) -> pb::Membership {
             .iter()
             .map(|set| pb::VoterSet { ids: set.iter().copied().collect() })
             .collect(),
-        members: membership
-            .nodes()
-            .map(|(id, address)| pb::Member {
-                id: *id,
-                name: address.name.clone(),
-                peer_address: address.peer.clone(),
-                api_address: address.api.clone(),
-                etcd_url: address.etcd.clone(),
-            })
-            .collect(),
+        members: membership.nodes().map(|(id, address)| member_to(*id, address)).collect(),
     }
 }
 
 pub(crate) fn membership_from(membership: &pb::Membership) -> Result<Membership, Status> {
     let voters: Vec<BTreeSet<u64>> = membership.voters.iter().map(|set| set.ids.iter().copied().collect()).collect();
-    let members: BTreeMap<u64, Address> = membership
-        .members
-        .iter()
-        .map(|m| {
-            let address = Address {
-                name: m.name.clone(),
-                peer: m.peer_address.clone(),
-                api: m.api_address.clone(),
-                etcd: m.etcd_url.clone(),
-            };
-            (m.id, address)
-        })
-        .collect();
+    let members: BTreeMap<u64, Address> = membership.members.iter().map(|m| (m.id, address_from(m))).collect();
     if voters.is_empty() && members.is_empty() {
         return Ok(Membership::default());
     }
@@ -258,7 +289,9 @@ mod tests {
     use super::*;
 
     fn letterhead() -> Letterhead {
-        Letterhead { cluster: "c1".to_owned(), id: 2 }
+        let retired = Retired::default();
+        retired.set(&imbl::OrdSet::unit(9));
+        Letterhead { cluster: "c1".to_owned(), id: 2, retired }
     }
 
     #[test]
@@ -274,13 +307,20 @@ mod tests {
         check(&|h| h.protocol = 7, "peer protocol version 7 is not spoken here, only 1");
         check(&|h| h.cluster = "c2".to_owned(), "this member belongs to cluster c1, not to c2");
         check(&|h| h.to = 3, "this is member 2, not 3");
+        check(&|h| h.from = 9, "member 9 was removed from this cluster");
         assert_eq!(letterhead().check(Some(&good)).expect("a good header"), 1);
         assert!(letterhead().check(None).is_err());
     }
 
     #[test]
     fn entries_survive_the_wire() {
-        let address = Address { name: "m1".to_owned(), peer: "h:1".to_owned(), ..Address::default() };
+        let address = Address {
+            name: "m1".to_owned(),
+            peer: "h:1".to_owned(),
+            kind: Kind::Standby,
+            birth: 7,
+            ..Address::default()
+        };
         let membership = Membership::new(vec![BTreeSet::from([1])], BTreeMap::from([(1, address)])).expect("valid");
         for payload in
             [Payload::Blank, Payload::Normal(Commands(Bytes::from_static(b"abc"))), Payload::Membership(membership)]

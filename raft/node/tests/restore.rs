@@ -54,6 +54,8 @@ async fn a_cluster_of_any_size_begins_with_what_was_restored() {
         assert_eq!(cluster.create(leader, "new").await.expect("a write"), REVISION + 1);
         for id in 1..=size {
             assert!(sees(cluster.node(id), "new").await && sees(cluster.node(id), "old2499").await);
+        }
+        for id in 1..=size {
             cluster.stop(id).await;
         }
         // And again from the same folders.

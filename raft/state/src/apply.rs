@@ -9,10 +9,11 @@ use crate::record::{Delta, Place, Scalars};
 use crate::window::Window;
 use crate::{
     Action, Command, CommandId, Entry, Epoch, Event, Expect, Keyring, Lease, ObjectCommand, Outcome, Payload, Record,
-    Refusal, Revision, Snapshot,
+    Refusal, Revision, RosterChange, Snapshot,
 };
 
 mod leases;
+mod members;
 mod txn;
 
 /// A command with its identity, as the log holds it.
@@ -71,6 +72,11 @@ impl State {
     /// Takes one lease in, while loading.
     pub fn load_lease(&mut self, id: i64, lease: Lease) {
         self.live.set_lease(id, Some(lease));
+    }
+
+    /// Takes one part of the roster in, while loading.
+    pub fn load_roster(&mut self, change: &RosterChange) {
+        self.live.roster.take(change);
     }
 
     /// Takes one remembered outcome in, while loading.
@@ -145,6 +151,9 @@ impl State {
                 self.live.scalars.epoch += 1;
                 Ok(Outcome::EpochOpened { epoch: self.live.scalars.epoch, revision: self.live.scalars.revision })
             }
+            Command::MintMember => Ok(self.mint_member(applied)),
+            Command::JoinToken { id, token } => Ok(self.set_token(id, token.as_ref(), applied)),
+            Command::Rebase { by } => Ok(self.rebase(*by, applied)),
             Command::Compact { revision } => self.compact(*revision, applied),
         };
         outcome.unwrap_or_else(Outcome::Refused)

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::roster::JoinToken;
 use crate::txn::{Answers, Txn};
 use crate::{Epoch, Revision};
 
@@ -54,6 +55,21 @@ pub enum Command {
         grant: u64,
         /// Of the leader that counted.
         office: u64,
+    },
+    /// Give out a member id that nobody has had.
+    MintMember,
+    /// Make a token to join with, or (`None`) void it.
+    JoinToken {
+        /// Its public part.
+        id: String,
+        /// What is known of it.
+        token: Option<JoinToken>,
+    },
+    /// A new cluster begins with what one survivor of the old one held: the revision leaps, so that it lies above every one
+    /// that the old cluster handed out, and everything before is compacted.
+    Rebase {
+        /// How far it leaps.
+        by: Revision,
     },
     /// Forget versions superseded at or before `revision`.
     Compact {
@@ -165,6 +181,18 @@ pub enum Outcome {
     LeaseOfficeOpened {
         /// Its number.
         office: u64,
+    },
+    /// A member id that is nobody else's.
+    MemberMinted {
+        /// The id.
+        id: u64,
+    },
+    /// The token is made, or void.
+    JoinTokenSet,
+    /// The revision has leapt.
+    Rebased {
+        /// Where it is now; everything before is compacted.
+        revision: Revision,
     },
     /// Compacted up to this revision.
     Compacted {

@@ -21,6 +21,7 @@ pub mod keys;
 pub mod lease;
 pub mod port;
 pub mod record;
+pub mod roster;
 pub mod seal;
 pub mod snapshot;
 #[cfg(feature = "solo")]
@@ -37,6 +38,7 @@ pub use history::History;
 pub use keys::{KeyRange, RangeEnd};
 pub use lease::Lease;
 pub use record::{Delta, Place, Record};
+pub use roster::{JoinToken, Roster, RosterChange};
 pub use seal::Keyring;
 pub use snapshot::Snapshot;
 pub use txn::Txn;

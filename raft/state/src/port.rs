@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::{Command, Epoch, Event, Outcome, Revision, Snapshot};
@@ -105,8 +106,10 @@ pub struct Standing {
     pub revision: Revision,
     /// The epoch in force here.
     pub epoch: Epoch,
-    /// Members by id: name, peer address, API address, voter or learner.
+    /// Members by id: name, peer address, API address, voter or learner, kind.
     pub members: Vec<Member>,
+    /// This member was removed from the cluster: its id is over for good.
+    pub removed: bool,
 }
 
 /// A member of the cluster.
@@ -124,6 +127,22 @@ pub struct Member {
     pub etcd_url: String,
     /// Voter, or learner.
     pub voter: bool,
+    /// What it is meant to be.
+    pub kind: Kind,
+}
+
+/// What a member is meant to be. The leader brings the voters in line with it, one safe change at a time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Kind {
+    /// A voter, as soon as it has caught up and the number of voters stays odd.
+    #[default]
+    Master,
+    /// Was demoted: holds and serves everything, and votes again only when told to.
+    Standby,
+    /// A read replica: holds and serves everything, and never votes.
+    Replica,
+    /// On its way out of the cluster.
+    Leaving,
 }
 
 /// Why a proposal has no outcomes.

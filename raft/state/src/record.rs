@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::lease::Lease;
+use crate::roster::RosterChange;
 use crate::{Epoch, Outcome, Payload, Revision};
 
 /// Where a version stands in history: its revision, and its place among the changes of one transaction or revoked lease.
@@ -43,6 +44,8 @@ pub struct Delta {
     pub remembered: Vec<(u64, u64, Outcome)>,
     /// Low-water marks that rose: all sequences of the boot up to this one are forgotten.
     pub forgotten: Vec<(u64, u64)>,
+    /// Ids given out or over, tokens made or gone.
+    pub roster: Vec<RosterChange>,
     /// The scalars after the entry.
     pub scalars: Scalars,
     /// The compaction floor rose from, to.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use imbl::{OrdMap, OrdSet};
 
 use crate::record::Scalars;
+use crate::roster::Roster;
 use crate::{Entry, Epoch, Event, KeyRange, Lease, Revision};
 
 /// The state at one revision: O(1) to take and to clone, read without locks, never changing.
@@ -19,6 +20,7 @@ pub struct Snapshot {
     leases: OrdMap<i64, Lease>,
     /// Keys by the lease that they hang on.
     attached: OrdSet<(i64, Bytes)>,
+    pub(crate) roster: Roster,
 }
 
 /// The partition of a key: `/registry/<group>/<resource>/`, or the empty prefix for keys of another shape.
@@ -73,6 +75,11 @@ impl Snapshot {
     /// All leases. A clone of the map costs nothing, and two of them differ in time proportional to what changed.
     pub fn leases(&self) -> &OrdMap<i64, Lease> {
         &self.leases
+    }
+
+    /// What is remembered of members beside the membership.
+    pub fn roster(&self) -> &Roster {
+        &self.roster
     }
 
     /// The keys that hang on a lease, in key order.

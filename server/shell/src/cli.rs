@@ -50,6 +50,8 @@ enum Command {
     Config(crate::config::ConfigArgs),
     /// Issue certificates for a cluster whose masters do not share a folder.
     Certs(crate::certs::Args),
+    /// Show the masters, and let them come and go.
+    Cluster(crate::cluster::Args),
     /// Run a whole cluster as processes on this machine (what ./x up does).
     Local(crate::local::Args),
 }
@@ -76,6 +78,7 @@ pub fn run() -> Result<()> {
             Command::Man { folder } => write_man_pages(&folder),
             Command::Config(args) => crate::config::run(args, Cli::command()),
             Command::Certs(args) => crate::certs::run(args).await,
+            Command::Cluster(args) => crate::cluster::run(args).await,
             Command::Local(args) => crate::local::run(args).await,
         }
     });

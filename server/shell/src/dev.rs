@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use raft_node::{Compaction, Limits, NodeConfig, Timing};
-use raft_state::port::Member;
+use raft_node::{Autopilot, Compaction, Limits, NodeConfig, Timing};
+use raft_state::port::{Kind, Member};
 
 use crate::credentials::{Credentials, Files};
 use crate::keyring::Keyring;
@@ -59,19 +59,26 @@ pub async fn run(args: Args) -> Result<()> {
         api_address: api_address.to_string(),
         etcd_url: String::new(),
         voter: true,
+        kind: Kind::Master,
     };
     let node = NodeConfig {
         id: 1,
         name: "dev".to_owned(),
         cluster_id: "dev".to_owned(),
+        kind: Kind::Master,
+        peer_address: peer_address.to_string(),
+        api_address: api_address.to_string(),
+        etcd_url: String::new(),
         data_dir: dir.join("data"),
         peer_listen: peer_address,
         initial_members: vec![member],
+        peers: Vec::new(),
         tls: peer_tls.subscribe(),
         keyring: keyring.clone(),
         timing: Timing::default(),
         compaction: Compaction::default(),
         limits: Limits::default(),
+        autopilot: Autopilot::default(),
     };
     let nodes = (1..=args.nodes)
         .map(|i| {
@@ -85,6 +92,7 @@ pub async fn run(args: Args) -> Result<()> {
     let options = server::Options {
         node,
         keyring,
+        authority: Some(authority),
         credentials,
         peer_tls,
         files,

@@ -2,14 +2,17 @@
 //!
 //! Bytes are passed through untouched, so that clients' certificates reach the masters and the front door holds no key.
 //! A connection goes to the ready master with the fewest connections; a master that stops being ready gets no new ones,
-//! and its old ones last as long as it does.
+//! and its old ones last as long as it does. Which masters there are it learns from those it knows, so that masters may come
+//! and go.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use parking_lot::RwLock;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
@@ -20,10 +23,12 @@ use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use crate::health;
+use crate::{health, masters};
 
 /// How often each master is asked.
 const PROBE_INTERVAL: Duration = Duration::from_millis(250);
+/// How often a ready master is asked which masters there are.
+const LEARN_INTERVAL: Duration = Duration::from_secs(1);
 /// A master that does not answer within this is not ready.
 const PROBE_LIMIT: Duration = Duration::from_secs(1);
 /// A master that does not accept within this is passed over.
@@ -38,7 +43,7 @@ pub struct Args {
     /// Where to listen.
     #[arg(long)]
     listen: SocketAddr,
-    /// API address of a master; given once for each.
+    /// API address of a master; given once for each that is known. They tell of the others.
     #[arg(long = "backend", required = true)]
     backends: Vec<SocketAddr>,
     /// The cluster's CA certificate.
@@ -53,10 +58,10 @@ pub struct Args {
 pub async fn run_command(args: Args) -> Result<()> {
     let ca_pem = std::fs::read_to_string(&args.ca).with_context(|| format!("reading {}", args.ca.display()))?;
     let stop = crate::stop::on_signal()?;
-    let door = Door::new(args.backends);
+    let door = Door::new(args.backends, crate::tls::anonymous_client(&ca_pem)?);
     let shown = door.clone();
     args.metrics.open(&ca_pem, move |registry| registry.register_collector(Box::new(shown)), stop.clone()).await?;
-    serve(args.listen, door, &ca_pem, stop).await
+    serve(args.listen, door, stop).await
 }
 
 #[derive(Debug)]
@@ -66,37 +71,80 @@ struct Backend {
     connections: AtomicUsize,
     /// Connections carried so far.
     carried: AtomicU64,
+    /// The cluster has no such master any more.
+    gone: AtomicBool,
+}
+
+impl Backend {
+    fn new(address: SocketAddr) -> Arc<Self> {
+        let (ready, connections, carried, gone) = Default::default();
+        Arc::new(Self { address, ready, connections, carried, gone })
+    }
 }
 
 /// The masters behind a front door.
 #[derive(Debug)]
 struct Door {
-    backends: Vec<Backend>,
+    backends: RwLock<Vec<Arc<Backend>>>,
+    /// As given at the start; kept, for they may be all that is known after the others are gone.
+    given: Vec<SocketAddr>,
+    tls: Arc<ClientConfig>,
     /// Connections that no master took.
     turned_away: AtomicU64,
 }
 
 impl Door {
-    fn new(backends: Vec<SocketAddr>) -> Arc<Self> {
-        let backends = backends.into_iter().map(Backend::new).collect();
-        Arc::new(Self { backends, turned_away: AtomicU64::new(0) })
+    fn new(given: Vec<SocketAddr>, tls: Arc<ClientConfig>) -> Arc<Self> {
+        let door = Arc::new(Self { backends: RwLock::default(), given, tls, turned_away: AtomicU64::new(0) });
+        door.become_these(&BTreeSet::new());
+        door
     }
-}
 
-impl Backend {
-    fn new(address: SocketAddr) -> Self {
-        let (ready, connections, carried) = Default::default();
-        Self { address, ready, connections, carried }
+    /// Takes up masters that came, and lets go of those that are neither in the cluster nor given.
+    fn become_these(self: &Arc<Self>, members: &BTreeSet<SocketAddr>) {
+        let wanted: BTreeSet<SocketAddr> = self.given.iter().chain(members).copied().collect();
+        let mut backends = self.backends.write();
+        backends.retain(|backend| {
+            let stays = wanted.contains(&backend.address);
+            if !stays {
+                tracing::info!(master = %backend.address, "this master has left the cluster");
+                backend.gone.store(true, Ordering::Relaxed);
+            }
+            stays
+        });
+        for address in wanted {
+            if backends.iter().all(|backend| backend.address != address) {
+                let backend = Backend::new(address);
+                backends.push(backend.clone());
+                tokio::spawn(watch_backend(backend, self.tls.clone()));
+            }
+        }
+    }
+
+    /// Learns from ready masters which there are.
+    async fn learn(self: Arc<Self>) {
+        let mut tick = tokio::time::interval(LEARN_INTERVAL);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            let asked = order(&self.backends.read()).into_iter().find(|backend| backend.ready.load(Ordering::Relaxed));
+            let Some(asked) = asked else { continue };
+            let Some(named) = masters::ask(asked.address, &self.tls, PROBE_LIMIT).await else { continue };
+            let mut members = BTreeSet::new();
+            for name in named {
+                members.extend(tokio::net::lookup_host(&name).await.ok().and_then(|mut found| found.next()));
+            }
+            if !members.is_empty() {
+                self.become_these(&members);
+            }
+        }
     }
 }
 
 /// Serves until `stop` turns true.
-async fn serve(listen: SocketAddr, door: Arc<Door>, ca_pem: &str, mut stop: watch::Receiver<bool>) -> Result<()> {
-    let tls = crate::tls::anonymous_client(ca_pem)?;
+async fn serve(listen: SocketAddr, door: Arc<Door>, mut stop: watch::Receiver<bool>) -> Result<()> {
     let listener = TcpListener::bind(listen).await.with_context(|| format!("listening on {listen}"))?;
-    for index in 0..door.backends.len() {
-        tokio::spawn(watch_backend(door.clone(), index, tls.clone()));
-    }
+    let learning = tokio::spawn(door.clone().learn());
     tracing::info!(%listen, "front door open");
     crate::notify::ready("open");
     loop {
@@ -109,16 +157,18 @@ async fn serve(listen: SocketAddr, door: Arc<Door>, ca_pem: &str, mut stop: watc
                     tokio::time::sleep(PROBE_INTERVAL).await;
                 }
             },
-            () = crate::stop::told(&mut stop) => return Ok(()),
+            () = crate::stop::told(&mut stop) => {
+                learning.abort();
+                return Ok(());
+            }
         }
     }
 }
 
-async fn watch_backend(door: Arc<Door>, index: usize, tls: Arc<ClientConfig>) {
-    let backend = &door.backends[index];
+async fn watch_backend(backend: Arc<Backend>, tls: Arc<ClientConfig>) {
     let mut tick = tokio::time::interval(PROBE_INTERVAL);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
+    while !backend.gone.load(Ordering::Relaxed) {
         tick.tick().await;
         let ready = health::ready(backend.address, &tls, PROBE_LIMIT).await;
         if backend.ready.swap(ready, Ordering::Relaxed) != ready {
@@ -128,17 +178,15 @@ async fn watch_backend(door: Arc<Door>, index: usize, tls: Arc<ClientConfig>) {
 }
 
 /// The order in which to try the masters: ready ones first, then by load.
-fn order(backends: &[Backend]) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..backends.len()).collect();
-    order.sort_by_key(|&i| {
-        (!backends[i].ready.load(Ordering::Relaxed), backends[i].connections.load(Ordering::Relaxed))
-    });
+fn order(backends: &[Arc<Backend>]) -> Vec<Arc<Backend>> {
+    let mut order = backends.to_vec();
+    order.sort_by_key(|backend| (!backend.ready.load(Ordering::Relaxed), backend.connections.load(Ordering::Relaxed)));
     order
 }
 
 async fn carry(mut client: TcpStream, door: Arc<Door>) {
-    for index in order(&door.backends) {
-        let backend = &door.backends[index];
+    let tried = order(&door.backends.read());
+    for backend in tried {
         let Ok(Ok(mut server)) = tokio::time::timeout(CONNECT_LIMIT, TcpStream::connect(backend.address)).await else {
             backend.ready.store(false, Ordering::Relaxed);
             continue;
@@ -167,14 +215,14 @@ impl Collector for Door {
         ];
         for (name, help, count) in gauges {
             let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-            for backend in &self.backends {
+            for backend in self.backends.read().iter() {
                 let labels = [("master", backend.address.to_string())];
                 ConstGauge::new(count(backend)).encode(family.encode_family(&labels)?)?;
             }
         }
         let (name, help) = ("trireme_front_carried_connections", "Connections carried so far");
         let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-        for backend in &self.backends {
+        for backend in self.backends.read().iter() {
             let labels = [("master", backend.address.to_string())];
             ConstCounter::new(backend.carried.load(Ordering::Relaxed)).encode(family.encode_family(&labels)?)?;
         }
@@ -188,14 +236,42 @@ impl Collector for Door {
 mod tests {
     use super::*;
 
+    fn address(port: u16) -> SocketAddr {
+        ([127, 0, 0, 1], port).into()
+    }
+
     #[test]
     fn ready_masters_with_few_connections_come_first() {
-        let backend = |ready, connections| Backend {
-            address: ([127, 0, 0, 1], 1).into(),
-            ready: AtomicBool::new(ready),
-            connections: AtomicUsize::new(connections),
-            carried: AtomicU64::new(0),
+        let backend = |port, ready, connections| {
+            Arc::new(Backend {
+                address: address(port),
+                ready: AtomicBool::new(ready),
+                connections: AtomicUsize::new(connections),
+                carried: AtomicU64::new(0),
+                gone: AtomicBool::new(false),
+            })
         };
-        assert_eq!(order(&[backend(false, 0), backend(true, 5), backend(true, 2)]), vec![2, 1, 0]);
+        let ports: Vec<u16> = order(&[backend(1, false, 0), backend(2, true, 5), backend(3, true, 2)])
+            .iter()
+            .map(|backend| backend.address.port())
+            .collect();
+        assert_eq!(ports, [3, 2, 1]);
+    }
+
+    #[tokio::test]
+    async fn masters_come_and_go_and_those_given_stay() {
+        crate::tls::install_provider();
+        let authority = crate::pki::Authority::generate().unwrap();
+        let tls = crate::tls::anonymous_client(&authority.cert_pem).unwrap();
+        let door = Door::new(vec![address(1)], tls);
+        let check = |members: &[u16], expected: &[u16]| {
+            door.become_these(&members.iter().copied().map(address).collect());
+            let mut known: Vec<u16> = door.backends.read().iter().map(|b| b.address.port()).collect();
+            known.sort_unstable();
+            assert_eq!(known, expected, "{members:?}");
+        };
+        check(&[1, 2, 3], &[1, 2, 3]);
+        check(&[2, 4], &[1, 2, 4]);
+        check(&[], &[1]);
     }
 }

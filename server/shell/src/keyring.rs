@@ -128,10 +128,11 @@ impl Keyring {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
         }
-        crate::pki::write_private(path, self.lines().as_bytes())
+        crate::pki::write_private(path, self.text().as_bytes())
     }
 
-    fn lines(&self) -> String {
+    /// As its file reads.
+    pub fn text(&self) -> String {
         self.keys.iter().map(|(id, key, _)| format!("{id} {}\n", STANDARD.encode(key))).collect()
     }
 
@@ -139,7 +140,7 @@ impl Keyring {
     pub fn wrap(&self, passphrase: &[u8]) -> Result<WrappedKeys> {
         let (mut salt, mut nonce) = ([0; 16], [0; 12]);
         self.random.fill(&mut salt).and_then(|()| self.random.fill(&mut nonce)).ok().context("no randomness")?;
-        let mut text = self.lines().into_bytes();
+        let mut text = self.text().into_bytes();
         wrapping(passphrase, &salt, ROUNDS)?
             .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(WRAPPING), &mut text)
             .ok()
@@ -195,7 +196,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let keyring = Keyring::open_or_generate(&folder.path().join("keys")).unwrap();
         let wrapped = keyring.wrap(b"a passphrase").unwrap();
-        assert_eq!(Keyring::unwrap(&wrapped, b"a passphrase").unwrap().lines(), keyring.lines());
+        assert_eq!(Keyring::unwrap(&wrapped, b"a passphrase").unwrap().text(), keyring.text());
         assert!(Keyring::unwrap(&wrapped, b"another").is_err());
         let altered = WrappedKeys { iterations: 0, ..wrapped };
         assert!(Keyring::unwrap(&altered, b"a passphrase").is_err());

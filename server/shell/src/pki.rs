@@ -10,8 +10,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, SanType,
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
 };
 
 use crate::observe::certificates::Certificate;
@@ -139,6 +139,34 @@ impl Subject {
     }
 }
 
+impl Subject {
+    /// What its certificate says, good for so many days.
+    fn certificate(&self, days: u32) -> Result<CertificateParams> {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, self.common_name.as_str());
+        if let Some(organization) = &self.organization {
+            params.distinguished_name.push(DnType::OrganizationName, organization.as_str());
+        }
+        for name in &self.names {
+            params.subject_alt_names.push(match name.parse::<IpAddr>() {
+                Ok(address) => SanType::IpAddress(address),
+                Err(_) => SanType::DnsName(name.as_str().try_into()?),
+            });
+        }
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        if self.server {
+            params.extended_key_usages.push(ExtendedKeyUsagePurpose::ServerAuth);
+        }
+        if self.client {
+            params.extended_key_usages.push(ExtendedKeyUsagePurpose::ClientAuth);
+        }
+        params.use_authority_key_identifier_extension = true;
+        valid_for_days(&mut params, days.into());
+        Ok(params)
+    }
+}
+
 /// The certificate authority of a cluster.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
@@ -161,6 +189,11 @@ impl Authority {
         let cert_pem = params.self_signed(&key)?.pem();
         let key_pem = key.serialize_pem();
         Ok(Self { issuer: Issuer::new(params, key), cert_pem, key_pem })
+    }
+
+    /// Reads the authority where its key is at hand; `None` where it is not.
+    pub fn open(cert: &Path, key: &Path) -> Result<Option<Self>> {
+        if key.exists() { Self::open_or_generate(cert, key).map(Some) } else { Ok(None) }
     }
 
     /// Reads `ca.crt` and `ca.key` of a folder, or makes them.
@@ -190,29 +223,21 @@ impl Authority {
     /// Issues a certificate, good for so many days.
     pub fn issue_for(&self, subject: &Subject, days: u32) -> Result<Pair> {
         let key = KeyPair::generate()?;
-        let mut params = CertificateParams::default();
-        params.distinguished_name = DistinguishedName::new();
-        params.distinguished_name.push(DnType::CommonName, subject.common_name.as_str());
-        if let Some(organization) = &subject.organization {
-            params.distinguished_name.push(DnType::OrganizationName, organization.as_str());
-        }
-        for name in &subject.names {
-            params.subject_alt_names.push(match name.parse::<IpAddr>() {
-                Ok(address) => SanType::IpAddress(address),
-                Err(_) => SanType::DnsName(name.as_str().try_into()?),
-            });
-        }
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        if subject.server {
-            params.extended_key_usages.push(ExtendedKeyUsagePurpose::ServerAuth);
-        }
-        if subject.client {
-            params.extended_key_usages.push(ExtendedKeyUsagePurpose::ClientAuth);
-        }
-        params.use_authority_key_identifier_extension = true;
-        valid_for_days(&mut params, days.into());
-        let certificate = params.signed_by(&key, &self.issuer)?;
+        let certificate = subject.certificate(days)?.signed_by(&key, &self.issuer)?;
         Ok(Pair { cert_pem: certificate.pem(), key_pem: key.serialize_pem() })
+    }
+
+    /// Certifies the key behind a request (PKCS#10, PEM) for a subject of our own choosing; the certificate, PEM.
+    pub fn sign(&self, request_pem: &str, subject: &Subject) -> Result<String> {
+        let mut request =
+            CertificateSigningRequestParams::from_pem(request_pem).context("reading the certificate request")?;
+        request.params = subject.certificate(VALID_DAYS)?;
+        Ok(request.signed_by(&self.issuer)?.pem())
+    }
+
+    /// Its key, PEM.
+    pub fn key_pem(&self) -> &str {
+        &self.key_pem
     }
 
     /// Reads a pair, or issues and writes it. One that has lived two thirds of its time is issued anew: what uses it takes

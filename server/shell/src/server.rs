@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use api_rest::Api;
-use raft_node::{Compaction, Limits, Node, NodeConfig, PeerTls, Timing};
-use raft_state::port::{Member, Store};
+use raft_node::{Autopilot, Compaction, Identity, Limits, Node, NodeConfig, PeerTls, Timing};
+use raft_state::port::{Kind, Member, Standing, Store};
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -18,8 +18,9 @@ use crate::credentials::{Credentials, Files};
 use crate::keyring::Keyring;
 use crate::mistakes::Mistakes;
 use crate::observe::{self, Observed};
+use crate::pki::Authority;
 use crate::tokens::TokenKeys;
-use crate::{etcd, grpc, notify, rotation, runtime, serve, stop, tls, ui};
+use crate::{etcd, grpc, join, masters, notify, rotation, runtime, serve, stop, tls, ui};
 
 /// `trireme server`
 #[derive(Debug, clap::Args)]
@@ -30,13 +31,13 @@ pub struct Args {
     /// This master's name.
     #[arg(long, env = "TRIREME_NAME")]
     name: String,
-    /// Names the cluster; the same on all masters.
-    #[arg(long, env = "TRIREME_CLUSTER_ID")]
-    cluster_id: String,
+    /// Names the cluster; the same on all first masters.
+    #[arg(long, env = "TRIREME_CLUSTER_ID", required_unless_present = "join")]
+    cluster_id: Option<String>,
     /// Log, state and snapshots.
     #[arg(long, env = "TRIREME_DATA_DIR")]
     data_dir: PathBuf,
-    /// Holds ca.crt, apiserver.crt/.key, peer.crt/.key and secrets.key.
+    /// Holds ca.crt, apiserver.crt/.key, peer.crt/.key and secrets.key, and ca.key where this master is to take others in.
     #[arg(long, env = "TRIREME_TLS_DIR")]
     tls_dir: PathBuf,
     /// Address of the API.
@@ -59,8 +60,23 @@ pub struct Args {
     #[arg(long, default_value_t = Limits::default().keep_log_bytes, env = "TRIREME_KEEP_LOG_BYTES")]
     keep_log_bytes: u64,
     /// A first member, `<id>=<name>,<peer address>,<api address>[,<etcd url>]`; once for each, the same on all.
-    #[arg(long = "member", required = true, env = "TRIREME_MEMBERS", value_delimiter = ';')]
+    #[arg(long = "member", required_unless_present = "join", env = "TRIREME_MEMBERS", value_delimiter = ';')]
     members: Vec<FirstMember>,
+    /// API address of a master of the cluster to join; once for each that is known. Once joined, it is not asked again.
+    #[arg(long, value_name = "HOST:PORT", conflicts_with = "members")]
+    join: Vec<String>,
+    /// What `trireme cluster add` printed; needed unless --tls-dir holds a master's certificate.
+    #[arg(long, env = "TRIREME_TOKEN", hide_env_values = true)]
+    token: Option<join::Token>,
+    /// Join as a read replica: serve everything, never vote.
+    #[arg(long, requires = "join")]
+    replica: bool,
+    /// host:port by which clients reach the API, when it is not --api-listen.
+    #[arg(long, value_name = "HOST:PORT")]
+    advertise_api: Option<String>,
+    /// host:port by which the other masters reach this one, when it is not --peer-listen.
+    #[arg(long, value_name = "HOST:PORT")]
+    advertise_peer: Option<String>,
 }
 
 /// A member as the command line gives it.
@@ -81,6 +97,7 @@ impl FromStr for FirstMember {
                 api_address: parts.next()?.to_owned(),
                 etcd_url: parts.next().unwrap_or_default().to_owned(),
                 voter: true,
+                kind: Kind::Master,
             };
             parts.next().is_none().then_some(member)
         };
@@ -94,6 +111,8 @@ pub struct Options {
     pub node: NodeConfig,
     /// Seals and opens Secrets.
     pub keyring: Arc<Keyring>,
+    /// The key of the cluster's authority, when this master may take others in.
+    pub authority: Option<Authority>,
     /// What it shows on its ports.
     pub credentials: Credentials,
     /// Where new ones for the peer port go.
@@ -119,29 +138,42 @@ pub enum Serves {
 
 /// Runs a master as a process.
 pub async fn run(args: Args) -> Result<()> {
-    let files = Files::in_folder(&args.tls_dir);
     let mut mistakes = Mistakes::default();
-    let id = args.members.iter().find(|m| m.0.name == args.name).map(|m| m.0.id);
-    let id = mistakes.take(id.with_context(|| format!("--name {} is none of the members", args.name)));
     mistakes.take(check_members(&args.members));
     if args.api_listen == args.peer_listen {
         mistakes.note(format!("--api-listen and --peer-listen are both {}", args.api_listen));
     }
+    let place = match args.join.is_empty() {
+        true => mistakes.take(Place::among_first(&args)),
+        // Whoever joins gets its certificates on the way, and asks for them only when all else is in order.
+        false => {
+            std::mem::take(&mut mistakes).end()?;
+            Some(Place::by_joining(&args).await?)
+        }
+    };
+    let files = Files::in_folder(&args.tls_dir);
     let credentials = mistakes.take(files.read());
+    let authority = mistakes.take(Authority::open(&files.ca, &args.tls_dir.join("ca.key")));
     let keyring = mistakes.take(Keyring::open(&args.tls_dir.join("secrets.key")));
     mistakes.end()?;
-    let (Some(id), Some(credentials), Some(keyring)) = (id, credentials, keyring) else {
+    let (Some(place), Some(credentials), Some(authority), Some(keyring)) = (place, credentials, authority, keyring)
+    else {
         unreachable!("no mistake, yet something is missing")
     };
     let keyring = Arc::new(keyring);
     let peer_tls = watch::Sender::new(credentials.peer_tls());
     let node = NodeConfig {
-        id,
+        id: place.id,
+        cluster_id: place.cluster_id,
+        kind: if args.replica { Kind::Replica } else { Kind::Master },
+        peer_address: args.peer_address(),
+        api_address: args.api_address(),
+        etcd_url: args.etcd_url(),
         name: args.name,
-        cluster_id: args.cluster_id,
         data_dir: args.data_dir,
         peer_listen: args.peer_listen,
         initial_members: args.members.into_iter().map(|m| m.0).collect(),
+        peers: Vec::new(),
         tls: peer_tls.subscribe(),
         keyring: keyring.clone(),
         timing: Timing::default(),
@@ -156,6 +188,7 @@ pub async fn run(args: Args) -> Result<()> {
             keep_log_bytes: args.keep_log_bytes,
             ..Limits::default()
         },
+        autopilot: Autopilot::default(),
     };
     let api_listener = serve::bind(args.api_listen).await?;
     let etcd = match &args.etcd_listen {
@@ -163,7 +196,7 @@ pub async fn run(args: Args) -> Result<()> {
         None => None,
     };
     let serves = if args.store_only { Serves::Store } else { Serves::Kubernetes };
-    let options = Options { node, keyring, credentials, peer_tls, files, api_listener, etcd, serves };
+    let options = Options { node, keyring, authority, credentials, peer_tls, files, api_listener, etcd, serves };
     start(options, stop::on_signal()?).await
 }
 
@@ -187,18 +220,75 @@ fn check_members(members: &[FirstMember]) -> Result<()> {
     mistakes.end()
 }
 
-/// Runs a master until `stop` turns true, then hands leadership over and drains.
-pub async fn start(options: Options, stop: watch::Receiver<bool>) -> Result<()> {
-    let Options { node, keyring, credentials, peer_tls, files, api_listener, etcd, serves } = options;
+impl Args {
+    /// As the command line says, of the first masters; else as --advertise-… says; else where it listens.
+    fn address(&self, advertised: Option<&String>, of: impl Fn(&Member) -> &String, listen: SocketAddr) -> String {
+        let first = self.members.iter().find(|m| m.0.name == self.name).map(|m| of(&m.0));
+        advertised.or(first).cloned().unwrap_or_else(|| listen.to_string())
+    }
+
+    fn peer_address(&self) -> String {
+        self.address(self.advertise_peer.as_ref(), |m| &m.peer_address, self.peer_listen)
+    }
+
+    fn etcd_url(&self) -> String {
+        let first = self.members.iter().find(|m| m.0.name == self.name).map(|m| &m.0.etcd_url);
+        first.or(self.etcd_listen.as_ref()).cloned().unwrap_or_default()
+    }
+
+    fn api_address(&self) -> String {
+        self.address(self.advertise_api.as_ref(), |m| &m.api_address, self.api_listen)
+    }
+}
+
+/// Which member of which cluster this master is, as far as is known before the store opens.
+struct Place {
+    id: u64,
+    cluster_id: String,
+}
+
+impl Place {
+    fn among_first(args: &Args) -> Result<Self> {
+        let id = args.members.iter().find(|m| m.0.name == args.name).map(|m| m.0.id);
+        let id = id.with_context(|| format!("--name {} is none of the members", args.name))?;
+        Ok(Self { id, cluster_id: args.cluster_id.clone().unwrap_or_default() })
+    }
+
+    async fn by_joining(args: &Args) -> Result<Self> {
+        let known = Identity::read(&args.data_dir)?.filter(|known| known.member != 0);
+        if let Some(known) = known {
+            return Ok(Self { id: known.member, cluster_id: known.cluster });
+        }
+        let candidate = join::Candidate {
+            masters: args.join.clone(),
+            token: args.token.clone(),
+            name: args.name.clone(),
+            peer_address: args.peer_address(),
+            api_address: args.api_address(),
+            etcd_url: args.etcd_url(),
+            replica: args.replica,
+            tls_dir: args.tls_dir.clone(),
+        };
+        let admission = join::run(&candidate).await?;
+        Ok(Self { id: admission.id, cluster_id: admission.cluster_id })
+    }
+}
+
+/// Runs a master until `stop` turns true, then hands leadership over and drains. One that is removed from the cluster ends
+/// by itself.
+pub async fn start(options: Options, mut stop: watch::Receiver<bool>) -> Result<()> {
+    let Options { node, keyring, authority, credentials, peer_tls, files, api_listener, etcd, serves } = options;
     make_folder(&node.data_dir)?;
-    let (data_dir, cluster_id) = (node.data_dir.clone(), node.cluster_id.clone());
+    let (data_dir, name) = (node.data_dir.clone(), node.name.clone());
     let certificates = Arc::new(observe::Certificates::default());
     credentials.show(&certificates);
-    let source = grpc::Source { cluster: cluster_id.clone(), member: node.name.clone(), keyring: keyring.clone() };
     let node = Node::start(node).await.context("starting the store")?;
+    let cluster_id = node.cluster_id().to_owned();
     let store: Arc<dyn Store> = node.clone();
-    let registry_is_free = serves == Serves::Store;
-    let grpc = grpc::router(&grpc::Options { node: node.clone(), registry_is_free, source })?;
+    let source = grpc::Source { cluster: cluster_id.clone(), member: name, keyring: keyring.clone() };
+    let admission = grpc::Admission { ca_pem: credentials.ca_pem.clone(), authority, secrets_key: keyring.text() };
+    let (registry_is_free, admission) = (serves == Serves::Store, Arc::new(admission));
+    let grpc = grpc::router(&grpc::Options { node: node.clone(), registry_is_free, source, admission })?;
     let api = match serves {
         Serves::Kubernetes => {
             let tokens = Arc::new(TokenKeys::derived(&keyring)?);
@@ -215,7 +305,7 @@ pub async fn start(options: Options, stop: watch::Receiver<bool>) -> Result<()> 
         data_dir: data_dir.clone(),
         as_master: credentials.as_master(),
     });
-    let mut router = observed.clone().router().merge(grpc);
+    let mut router = observed.clone().router().merge(masters::router(store.clone())).merge(grpc);
     let mut manager = None;
     if let Some(api) = api {
         router = router.merge(ui::router()).merge(api.clone().router());
@@ -235,16 +325,20 @@ pub async fn start(options: Options, stop: watch::Receiver<bool>) -> Result<()> 
 
     // The API goes on while leadership moves, and drains after: requests in flight see a slower answer, not an error.
     let (close, closing) = watch::channel(false);
+    let (halt, halting) = watch::channel(false);
     let mut serving = vec![tokio::spawn(serve::run(api_listener, tls, router, closing.clone()))];
     if let Some(port) = etcd {
-        let member = etcd::Member { node: node.clone(), data_dir };
+        let member = etcd::Member { node: node.clone(), data_dir: data_dir.clone() };
         let face = etcd::face(store, member, cluster_id, serves);
         serving.push(tokio::spawn(port.serve(face, closing)));
     }
-    let managing = manager.map(|options| tokio::spawn(server_manager::run(options, stop.clone())));
-    let mut stop = stop;
-    let _ = stop.wait_for(|stop| *stop).await;
+    let managing = manager.map(|options| tokio::spawn(server_manager::run(options, halting)));
+    let end = tokio::select! {
+        () = stop::told(&mut stop) => End::Told,
+        end = sent_away(&node) => end,
+    };
     notify::stopping();
+    halt.send_replace(true);
     if let Some(managing) = managing {
         managing.await.context("the manager")?;
     }
@@ -253,9 +347,58 @@ pub async fn start(options: Options, stop: watch::Receiver<bool>) -> Result<()> 
     for served in serving {
         served.await.context("a server")?;
     }
+    if end == End::Leaving
+        && let Err(e) = node.leave(Instant::now() + LEAVE_LIMIT).await
+    {
+        tracing::warn!("the others were not told that this master is gone: {e}");
+    }
     node.shutdown().await;
     tracing::info!("stopped");
-    Ok(())
+    end.verdict(node.id(), &data_dir)
+}
+
+/// How long saying goodbye may take.
+const LEAVE_LIMIT: Duration = Duration::from_secs(5);
+
+/// Why a master ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// By a signal.
+    Told,
+    /// It was told to leave the cluster, and does not vote any more.
+    Leaving,
+    /// It was removed, perhaps while it was away.
+    Removed,
+}
+
+impl End {
+    fn verdict(self, id: u64, data_dir: &Path) -> Result<()> {
+        match self {
+            Self::Told => Ok(()),
+            Self::Leaving => {
+                tracing::info!(id, "this master has left the cluster");
+                Ok(())
+            }
+            Self::Removed => bail!(
+                "this master (member {id}) was removed from the cluster. Its data in {} are of no use any more; to take it back, empty that folder and start it with --join and a token of `trireme cluster add`",
+                data_dir.display()
+            ),
+        }
+    }
+}
+
+/// Waits until the cluster has no more use for this master.
+async fn sent_away(node: &Arc<Node>) -> End {
+    let id = node.id();
+    let mut standing = node.standing();
+    let is_leaving = |s: &Standing| s.members.iter().any(|m| m.id == id && m.kind == Kind::Leaving && !m.voter);
+    let over = standing.wait_for(|s| s.removed || is_leaving(s)).await;
+    let end = over.map(|now| if now.removed { End::Removed } else { End::Leaving });
+    match end {
+        Ok(end) => end,
+        // The store ends with this process alone.
+        Err(_) => std::future::pending().await,
+    }
 }
 
 /// Everything that shows a certificate, and takes a new one.

@@ -160,6 +160,26 @@ impl Cluster {
         bail!("no master leads after 10 s")
     }
 
+    /// Every process that the folder knows of, also those that joined later.
+    fn names(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.dir()).into_iter().flatten().flatten();
+        let with_pid = entries.filter(|entry| entry.path().join("pid").exists());
+        with_pid.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+    }
+
+    /// Runs `trireme cluster <args>` as this cluster's administrator, through the front door.
+    ///
+    /// # Errors
+    /// When it fails, with what it said.
+    pub fn ctl(&self, args: &[&str]) -> Result<String> {
+        let kubeconfig = self.dir().join("kubeconfig");
+        let output = Command::new(binary()).arg("cluster").args(args).arg("--kubeconfig").arg(kubeconfig).output()?;
+        if !output.status.success() {
+            bail!("trireme cluster {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
     /// Process id of `m1`, `front`, `nodes`.
     ///
     /// # Errors
@@ -227,14 +247,14 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         if std::thread::panicking() {
             // The logs are what a failed test leaves to read.
-            for name in (1..=self.masters).map(|i| format!("m{i}")).chain(["nodes".to_owned(), "front".to_owned()]) {
+            for name in self.names() {
                 let log = std::fs::read_to_string(self.dir().join(&name).join("log")).unwrap_or_default();
                 let tail: Vec<&str> = log.lines().rev().take(40).collect();
                 eprintln!("--- {name}");
                 tail.iter().rev().for_each(|line| eprintln!("{line}"));
             }
         }
-        for name in (1..=self.masters).map(|i| format!("m{i}")).chain(["nodes".to_owned(), "front".to_owned()]) {
+        for name in self.names() {
             let _ = self.kill(&name);
         }
     }

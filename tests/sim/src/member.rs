@@ -371,6 +371,7 @@ fn seats(config: &Config) -> Vec<Seat> {
         api_address: format!("10.0.0.{id}:6443"),
         etcd_url: String::new(),
         voter: config.voters.contains(&id),
+        kind: raft_state::port::Kind::Master,
     };
     config.all().map(seat).collect()
 }

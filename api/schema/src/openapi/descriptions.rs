@@ -1,10 +1,10 @@
 //! What types and fields are for: the texts that `kubectl explain` shows, from the committed `descriptions.txt`.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 /// Texts by type and field; the field is empty for what is said of a type as such. Lookups only.
-struct Texts(HashMap<(String, &'static str), &'static str>);
+struct Texts(BTreeMap<(String, &'static str), &'static str>);
 
 /// Stands for types that say nothing of a field themselves.
 const ANY: &str = "*";
@@ -12,7 +12,7 @@ const ANY: &str = "*";
 fn texts() -> &'static Texts {
     static TEXTS: OnceLock<Texts> = OnceLock::new();
     TEXTS.get_or_init(|| {
-        let mut texts = HashMap::new();
+        let mut texts = BTreeMap::new();
         let mut owner = String::new();
         for line in include_str!("descriptions.txt").lines().filter(|line| !line.starts_with('#')) {
             match line.strip_prefix("T ") {
@@ -93,7 +93,7 @@ mod tests {
         for name in whole {
             let schema = Schema::named(&format!("io.k8s.api.{name}")).unwrap();
             let unsaid = schema.root.fields().iter().map(crate::definitions::Field::name);
-            let unsaid: Vec<&str> = unsaid.filter(|field| of_field(&schema.root.name, *field).is_none()).collect();
+            let unsaid: Vec<&str> = unsaid.filter(|field| of_field(&schema.root.name, field).is_none()).collect();
             // New fields of Kubernetes that nobody looks up yet.
             let unsaid: Vec<&str> = unsaid.into_iter().filter(|field| *field != "restartPolicyRules").collect();
             assert_eq!(unsaid, Vec::<&str>::new(), "{name}");

@@ -101,6 +101,11 @@ impl Dialer {
         Ok(wrap(channel))
     }
 
+    /// A client of whoever listens at an address; `peer` is the member believed to be there, 0 when that is not known.
+    pub(crate) fn stranger(&self, peer: u64, address: &str) -> io::Result<PeerClient<Channel>> {
+        self.channel(peer, address).map(wrap)
+    }
+
     /// Lets go of all connections. What waits in them holds on to the log and to this dialer itself, so that nothing of it
     /// would ever be freed otherwise.
     pub(crate) fn close(&self) {

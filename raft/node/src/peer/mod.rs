@@ -2,6 +2,7 @@
 
 pub(crate) mod dial;
 pub(crate) mod exchange;
+pub(crate) mod gate;
 pub(crate) mod identity;
 pub(crate) mod network;
 pub(crate) mod port;

@@ -18,8 +18,8 @@ use tonic::transport::Server;
 
 use crate::config::PeerTls;
 use crate::peer::dial::{MESSAGE_BYTES_MAX, WINDOW_BYTES};
+use crate::peer::gate::Gate;
 use crate::peer::identity::require_master;
-use crate::peer::server::PeerService;
 
 /// Whoever connects and does not shake hands within this is dropped.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
@@ -74,12 +74,7 @@ fn server_config(tls: &PeerTls) -> Result<Arc<ServerConfig>, String> {
 }
 
 /// Serves until `closed` says so.
-pub(crate) fn serve(
-    listener: TcpListener,
-    certificate: Certificate,
-    service: PeerService,
-    mut closed: watch::Receiver<bool>,
-) {
+pub(crate) fn serve(listener: TcpListener, certificate: Certificate, service: Gate, mut closed: watch::Receiver<bool>) {
     let (connected, incoming) = mpsc::unbounded_channel();
     let accepting = tokio::spawn(accept(listener, certificate, connected));
     let service = PeerServer::new(service)

@@ -1,10 +1,9 @@
 //! What this member answers on its peer port.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use api_proto::peer as pb;
-use api_proto::peer::peer_server::Peer;
 use futures::stream::{self, BoxStream, StreamExt};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
@@ -14,13 +13,14 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::batch::{Item, Verdict};
 use crate::leader::Contact;
 use crate::leases::{self, Leases};
+use crate::members::admin::Admin;
 use crate::peer::snapshot::Receiver;
 use crate::reads::Reads;
 use crate::types::{Fatal, Raft};
 use crate::wire::{self, Letterhead};
 
-/// Serves the peer protocol.
-pub(crate) struct PeerService {
+/// What a running member answers.
+pub(crate) struct MemberService {
     pub(crate) raft: Raft,
     pub(crate) letterhead: Letterhead,
     pub(crate) contact: Arc<Contact>,
@@ -30,22 +30,25 @@ pub(crate) struct PeerService {
     pub(crate) reads: Reads,
     pub(crate) leases: Leases,
     pub(crate) snapshots: Receiver,
+    pub(crate) admin: Admin,
+    /// Whether this member is one of the first, and nobody has begun the cluster yet as far as it knows.
+    pub(crate) is_first_member: bool,
 }
+
+pub(crate) type AppendStream = BoxStream<'static, Result<pb::AppendResponse, Status>>;
+pub(crate) type ForwardStream = BoxStream<'static, Result<pb::ForwardResponse, Status>>;
+/// Answers to questions for a read index.
+pub(crate) type ReadIndexStream = BoxStream<'static, Result<pb::ReadIndexResponse, Status>>;
 
 fn stopped(fatal: &Fatal) -> Status {
     Status::unavailable(format!("this member is stopping: {fatal}"))
 }
 
-#[tonic::async_trait]
-impl Peer for PeerService {
-    type AppendStream = BoxStream<'static, Result<pb::AppendResponse, Status>>;
-    type ForwardStream = BoxStream<'static, Result<pb::ForwardResponse, Status>>;
-    type ReadIndexStream = BoxStream<'static, Result<pb::ReadIndexResponse, Status>>;
-
-    async fn append(
+impl MemberService {
+    pub(crate) async fn append(
         &self,
         request: Request<Streaming<pb::AppendRequest>>,
-    ) -> Result<Response<Self::AppendStream>, Status> {
+    ) -> Result<Response<AppendStream>, Status> {
         let failure = Arc::new(Mutex::new(None));
         let peer = Arc::new(Mutex::new(0));
         let inbound = Inbound {
@@ -70,21 +73,24 @@ impl Peer for PeerService {
         Ok(Response::new(answers.chain(end).boxed()))
     }
 
-    async fn vote(&self, request: Request<pb::VoteRequest>) -> Result<Response<pb::VoteResponse>, Status> {
+    pub(crate) async fn vote(&self, request: Request<pb::VoteRequest>) -> Result<Response<pb::VoteResponse>, Status> {
         let request = request.into_inner();
         let from = self.letterhead.check(request.header.as_ref())?;
         let answer = self.raft.vote(wire::vote_request_from(&request)?).await.map_err(unavailable)?;
         Ok(Response::new(wire::vote_response_to(&answer, self.letterhead.to(from))))
     }
 
-    async fn pre_vote(&self, request: Request<pb::VoteRequest>) -> Result<Response<pb::VoteResponse>, Status> {
+    pub(crate) async fn pre_vote(
+        &self,
+        request: Request<pb::VoteRequest>,
+    ) -> Result<Response<pb::VoteResponse>, Status> {
         let request = request.into_inner();
         let from = self.letterhead.check(request.header.as_ref())?;
         let answer = self.raft.pre_vote(wire::vote_request_from(&request)?).await.map_err(unavailable)?;
         Ok(Response::new(wire::vote_response_to(&answer, self.letterhead.to(from))))
     }
 
-    async fn transfer_leader(
+    pub(crate) async fn transfer_leader(
         &self,
         request: Request<pb::TransferLeaderRequest>,
     ) -> Result<Response<pb::TransferLeaderResponse>, Status> {
@@ -95,7 +101,7 @@ impl Peer for PeerService {
         Ok(Response::new(pb::TransferLeaderResponse { header: self.letterhead.to(from), refusal }))
     }
 
-    async fn offer_snapshot(
+    pub(crate) async fn offer_snapshot(
         &self,
         request: Request<pb::SnapshotOffer>,
     ) -> Result<Response<pb::SnapshotProgress>, Status> {
@@ -107,7 +113,7 @@ impl Peer for PeerService {
         Ok(Response::new(pb::SnapshotProgress { header, held, vote: Some(wire::vote_to(&vote)) }))
     }
 
-    async fn install_snapshot(
+    pub(crate) async fn install_snapshot(
         &self,
         request: Request<Streaming<pb::SnapshotChunk>>,
     ) -> Result<Response<pb::SnapshotInstalled>, Status> {
@@ -117,10 +123,10 @@ impl Peer for PeerService {
         Ok(Response::new(pb::SnapshotInstalled { header, vote: Some(wire::vote_to(&installed.vote)) }))
     }
 
-    async fn forward(
+    pub(crate) async fn forward(
         &self,
         request: Request<Streaming<pb::ForwardRequest>>,
-    ) -> Result<Response<Self::ForwardStream>, Status> {
+    ) -> Result<Response<ForwardStream>, Status> {
         let mut inbound = request.into_inner();
         let (listener, verdicts) = mpsc::unbounded_channel();
         let (failed, failure) = oneshot::channel();
@@ -155,10 +161,10 @@ impl Peer for PeerService {
         Ok(Response::new(answers.chain(end).boxed()))
     }
 
-    async fn read_index(
+    pub(crate) async fn read_index(
         &self,
         request: Request<Streaming<pb::ReadIndexRequest>>,
-    ) -> Result<Response<Self::ReadIndexStream>, Status> {
+    ) -> Result<Response<ReadIndexStream>, Status> {
         let own = Arc::new((self.letterhead.clone(), self.reads.clone()));
         let answers = stream::try_unfold(request.into_inner(), move |mut questions| {
             let own = own.clone();
@@ -175,7 +181,10 @@ impl Peer for PeerService {
         Ok(Response::new(answers.boxed()))
     }
 
-    async fn leases(&self, request: Request<pb::LeasesRequest>) -> Result<Response<pb::LeasesResponse>, Status> {
+    pub(crate) async fn leases(
+        &self,
+        request: Request<pb::LeasesRequest>,
+    ) -> Result<Response<pb::LeasesResponse>, Status> {
         let request = request.into_inner();
         let header = self.letterhead.to(self.letterhead.check(request.header.as_ref())?);
         let patience = Duration::from_millis(u64::from(request.timeout_ms));
@@ -185,6 +194,40 @@ impl Peer for PeerService {
             return Ok(Response::new(pb::LeasesResponse { header, ..pb::LeasesResponse::default() }));
         };
         Ok(Response::new(pb::LeasesResponse { header, confirmed: true, renewed, asked }))
+    }
+
+    pub(crate) fn hello(&self, from: u64, birth: u64) -> pb::HelloResponse {
+        let metrics = openraft::async_runtime::watch::WatchReceiver::borrow_watched(&self.raft.metrics()).clone();
+        let effective = metrics.membership_config.membership();
+        let agreed = metrics.committed_membership_config.membership().nodes().next().is_some();
+        pb::HelloResponse {
+            birth,
+            formed: agreed || !self.is_first_member,
+            yours: effective.get_node(&from).map_or(0, |address| address.birth),
+            removed: self.letterhead.retired.contains(from),
+            begun: effective.nodes().next().is_some() || !self.is_first_member,
+        }
+    }
+
+    pub(crate) async fn enlist(&self, request: pb::EnlistRequest) -> pb::EnlistResponse {
+        let member = request.member.unwrap_or_default();
+        let member = wire::address_from(&member).member(0, false);
+        let deadline = Instant::now() + Duration::from_millis(u64::from(request.timeout_ms));
+        match self.admin.add(&member, deadline).await {
+            Ok(id) => pb::EnlistResponse { id, refusal: String::new() },
+            Err(e) => pb::EnlistResponse { id: 0, refusal: e.to_string() },
+        }
+    }
+
+    pub(crate) async fn administer(
+        &self,
+        request: Request<pb::AdministerRequest>,
+    ) -> Result<Response<pb::AdministerResponse>, Status> {
+        let request = request.into_inner();
+        let header = self.letterhead.to(self.letterhead.check(request.header.as_ref())?);
+        let order = request.order.ok_or_else(|| Status::invalid_argument("an order of nothing"))?;
+        let result = Some(self.admin.orders.carry_out(order).await);
+        Ok(Response::new(pb::AdministerResponse { header, result }))
     }
 }
 

@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use raft_node::faults::Faults;
 use raft_node::{
-    Compaction, Exit, Hooks, Keyring, Limits, MASTERS_GROUP, Node, NodeConfig, PEER_NAME, PeerTls, StartError, Timing,
+    Autopilot, Compaction, Exit, Hooks, Keyring, Limits, MASTERS_GROUP, Node, NodeConfig, PEER_NAME, PeerTls,
+    StartError, Timing,
 };
-use raft_state::port::{Member, ProposeError, ReadLevel, Standing, Store};
+use raft_state::port::{Kind, Member, ProposeError, ReadLevel, Standing, Store};
 use raft_state::{Action, Command, Expect, ObjectCommand, Outcome, Payload};
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType};
 use tempfile::TempDir;
@@ -51,10 +52,14 @@ impl Authority {
 pub struct Cluster {
     pub faults: Arc<Faults>,
     pub authority: Authority,
+    /// By slot: a machine with an address and a folder. The first slots are the first members, under their own numbers.
     members: Vec<Member>,
+    first: usize,
     folder: TempDir,
     pub limits: Limits,
     pub compaction: Compaction,
+    pub autopilot: Autopilot,
+    pub cluster_id: String,
     pub nodes: Vec<Option<Arc<Node>>>,
     writes: AtomicU64,
 }
@@ -83,6 +88,7 @@ impl Cluster {
                 api_address: format!("127.0.0.1:{}", 6442 + id),
                 etcd_url: String::new(),
                 voter: true,
+                kind: Kind::Master,
             })
             .collect();
         let _ = tracing_subscriber::fmt()
@@ -93,9 +99,17 @@ impl Cluster {
             faults: Arc::default(),
             authority: Authority::new(),
             members,
+            first: count as usize,
             folder: tempfile::tempdir().expect("a folder"),
             limits: Limits::default(),
             compaction: Compaction::default(),
+            autopilot: Autopilot {
+                fresh: Duration::from_millis(700),
+                dead_after: Duration::from_millis(1000),
+                lag_entries: 64,
+                drain: Duration::from_millis(100),
+            },
+            cluster_id: "test".to_owned(),
             nodes: (0..count).map(|_| None).collect(),
             writes: AtomicU64::new(0),
         }
@@ -108,20 +122,51 @@ impl Cluster {
         cluster
     }
 
-    pub fn config(&self, id: u64) -> NodeConfig {
-        let member = &self.members[id as usize - 1];
+    /// A machine more, that asks the first members for an id when it is started.
+    pub fn add_slot(&mut self, kind: Kind) -> u64 {
+        let slot = self.members.len() as u64 + 1;
+        self.members.push(Member {
+            id: 0,
+            name: format!("m{slot}"),
+            peer_address: free_address().to_string(),
+            api_address: format!("127.0.0.1:{}", 6442 + slot),
+            etcd_url: String::new(),
+            voter: false,
+            kind,
+        });
+        self.nodes.push(None);
+        slot
+    }
+
+    /// Adds a machine and starts it: its slot, and the id that it was given.
+    pub async fn join(&mut self, kind: Kind) -> (u64, u64) {
+        let slot = self.add_slot(kind);
+        let node = self.start_one(slot).await;
+        (slot, node.id())
+    }
+
+    pub fn config(&self, slot: u64) -> NodeConfig {
+        let member = &self.members[slot as usize - 1];
+        let is_first = slot as usize <= self.first;
+        let peers = self.members.iter().map(|m| m.peer_address.clone()).filter(|a| *a != member.peer_address);
         NodeConfig {
-            id,
+            id: member.id,
             name: member.name.clone(),
-            cluster_id: "test".to_owned(),
+            cluster_id: self.cluster_id.clone(),
+            kind: member.kind,
+            peer_address: member.peer_address.clone(),
+            api_address: member.api_address.clone(),
+            etcd_url: member.etcd_url.clone(),
+            peers: if is_first { Vec::new() } else { peers.collect() },
             data_dir: self.folder.path().join(&member.name),
             peer_listen: member.peer_address.parse().expect("an address"),
-            initial_members: self.members.clone(),
+            initial_members: if is_first { self.members[..self.first].to_vec() } else { Vec::new() },
             tls: watch::Sender::new(self.authority.issue(MASTERS_GROUP)).subscribe(),
             keyring: keyring(),
             timing: Timing::default(),
             compaction: self.compaction,
             limits: self.limits,
+            autopilot: self.autopilot,
         }
     }
 
@@ -137,9 +182,9 @@ impl Cluster {
     }
 
     pub async fn start_all(&mut self) {
-        for id in 1..=self.nodes.len() as u64 {
-            self.start_one(id).await;
-        }
+        let slots = 1..=self.nodes.len() as u64;
+        let started = futures::future::join_all(slots.map(|slot| self.try_start(self.config(slot)))).await;
+        self.nodes = started.into_iter().map(|node| Some(node.expect("a member that starts"))).collect();
         self.leader().await;
     }
 

@@ -4,6 +4,7 @@
 //! Health is for everybody. Reflection wants a client that is known, everything else an administrator.
 
 mod backup;
+mod cluster;
 mod maintenance;
 mod status;
 mod store;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use api_proto::v1;
+use api_proto::v1::cluster_server::ClusterServer;
 use api_proto::v1::maintenance_server::MaintenanceServer;
 use api_proto::v1::store_server::StoreServer;
 use axum::Router;
@@ -29,13 +31,16 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 pub use backup::Source;
+pub use cluster::Admission;
 
 /// A call that names no deadline gets this.
 const DEADLINE: Duration = Duration::from_secs(60);
 /// The largest request: what a proposal may hold, and a little for what is around it.
 const REQUEST_BYTES_MAX: usize = 17 << 20;
 /// The services whose health is told.
-const SERVICES: [&str; 3] = ["", "trireme.v1.Store", "trireme.v1.Maintenance"];
+const SERVICES: [&str; 4] = ["", "trireme.v1.Store", "trireme.v1.Maintenance", "trireme.v1.Cluster"];
+/// What those may call who have no certificate yet; joining looks at their token.
+const FOR_JOINERS: [&str; 2] = ["/trireme.v1.Cluster/Authority", "/trireme.v1.Cluster/Join"];
 
 /// What the services stand on.
 #[derive(Clone)]
@@ -46,6 +51,8 @@ pub struct Options {
     pub registry_is_free: bool,
     /// What backups say of themselves.
     pub source: Source,
+    /// What it takes to take other masters in.
+    pub admission: Arc<Admission>,
 }
 
 /// The routes of all services. They have no fallback: what is no gRPC path is for others.
@@ -61,7 +68,9 @@ pub fn router(options: &Options) -> anyhow::Result<Router> {
         .build_v1()?;
     let store = StoreServer::new(store::Service::new(options)).max_decoding_message_size(REQUEST_BYTES_MAX);
     let maintenance = MaintenanceServer::new(maintenance::Service::new(options));
-    let router = serve(serve(serve(serve(Router::new(), store), maintenance), reflection), health);
+    let cluster = ClusterServer::new(cluster::Service::new(options));
+    let router = serve(serve(serve(Router::new(), store), maintenance), cluster);
+    let router = serve(serve(router, reflection), health);
     Ok(router.route_layer(middleware::from_fn(authorize)))
 }
 
@@ -78,7 +87,7 @@ where
 /// Who may call what, until RBAC says it.
 async fn authorize(request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    if path.starts_with("/grpc.health.") {
+    if path.starts_with("/grpc.health.") || FOR_JOINERS.contains(&path) {
         return next.run(request).await;
     }
     let refusal = match request.extensions().get::<api_rest::Identity>() {

@@ -1,11 +1,12 @@
 //! Where everything of a local cluster lies: folders, ports, command lines.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use raft_state::port::Member;
+use raft_state::port::{Kind, Member};
 use serde::{Deserialize, Serialize};
 
 use super::process::Process;
@@ -15,7 +16,7 @@ use super::process::Process;
 pub struct Shape {
     /// Names this cluster on every peer message; drawn at random once.
     pub cluster_id: String,
-    /// 1, 3 or 5.
+    /// First masters: 1, 3 or 5.
     pub masters: usize,
     /// Simulated nodes.
     pub nodes: usize,
@@ -24,6 +25,12 @@ pub struct Shape {
     /// Whether the masters serve the store alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store_only: Option<StoreOnly>,
+    /// Masters that joined later, or again, by index from 0.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub joined: BTreeMap<usize, Joined>,
+    /// Masters that were removed.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub removed: BTreeSet<usize>,
 }
 
 /// How a store alone is served.
@@ -34,6 +41,15 @@ pub enum StoreOnly {
     Http,
     /// With client certificates.
     Https,
+}
+
+/// How a master joined.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Joined {
+    /// As a read replica.
+    pub replica: bool,
+    /// API addresses of the masters that it asked.
+    pub through: Vec<SocketAddr>,
 }
 
 /// A cluster's folder and shape.
@@ -72,15 +88,42 @@ impl Shape {
         Ports { api: base + 3 + i, etcd, peer }
     }
 
+    /// Which masters there are, by index from 0.
+    pub fn masters_now(&self) -> Vec<usize> {
+        let all: BTreeSet<usize> = (0..self.masters).chain(self.joined.keys().copied()).collect();
+        all.difference(&self.removed).copied().collect()
+    }
+
+    /// The index of the next master that there has not been.
+    pub fn next_master(&self) -> usize {
+        let joined = self.joined.keys().next_back().map_or(0, |last| last + 1);
+        joined.max(self.masters)
+    }
+
     /// `m1`, `m2` …
     pub fn master_names(&self) -> Vec<String> {
-        (1..=self.masters).map(|i| format!("m{i}")).collect()
+        self.masters_now().into_iter().map(name_of).collect()
+    }
+
+    /// Those whose certificates are issued here; who joins brings keys of its own.
+    pub fn first_master_names(&self) -> Vec<String> {
+        self.masters_now().into_iter().filter(|i| !self.joined.contains_key(i)).map(name_of).collect()
     }
 
     /// `node-1`, `node-2` …
     pub fn node_names(&self) -> Vec<String> {
         (1..=self.nodes).map(|i| format!("node-{i}")).collect()
     }
+}
+
+/// What the master of an index is called.
+pub fn name_of(index: usize) -> String {
+    format!("m{}", index + 1)
+}
+
+/// The index of a master's name.
+pub fn index_of(name: &str) -> Option<usize> {
+    name.strip_prefix('m')?.parse::<usize>().ok()?.checked_sub(1)
 }
 
 /// A port on loopback.
@@ -111,16 +154,23 @@ impl Layout {
         if dir.join("cluster.json").exists() {
             let mut layout = Self::open(dir)?;
             let shape = &mut layout.shape;
-            if masters.is_some_and(|m| m != shape.masters) || base_port.is_some_and(|p| p != shape.base_port) {
+            let now = shape.masters_now().len();
+            if base_port.is_some_and(|p| p != shape.base_port) {
                 bail!(
-                    "{} holds a cluster of {} masters at base port {}; ./x reset forgets it, --dir makes another",
+                    "{} holds a cluster of {now} masters at base port {}; ./x reset forgets it, --dir makes another",
                     dir.display(),
-                    shape.masters,
                     shape.base_port
                 );
             }
             if store_only.is_some_and(|wish| shape.store_only != Some(wish)) {
                 bail!("{} holds another kind of cluster; ./x reset forgets it, --dir makes another", dir.display());
+            }
+            if masters.is_some_and(|wanted| wanted < now) {
+                bail!(
+                    "{} holds a cluster of {now} masters: ./x remove {} takes one away",
+                    dir.display(),
+                    shape.master_names().last().map_or("", String::as_str)
+                );
             }
             if let Some(nodes) = nodes.filter(|n| *n != shape.nodes) {
                 shape.nodes = nodes;
@@ -139,13 +189,16 @@ impl Layout {
             nodes: if store_only.is_some() { 0 } else { nodes.unwrap_or(5) },
             base_port: base_port.unwrap_or(DEFAULT_BASE_PORT),
             store_only,
+            joined: BTreeMap::new(),
+            removed: BTreeSet::new(),
         };
         let layout = Self { dir: fs::canonicalize(dir)?, shape };
         layout.save()?;
         Ok(layout)
     }
 
-    fn save(&self) -> Result<()> {
+    /// Writes the shape down.
+    pub fn save(&self) -> Result<()> {
         let path = self.dir.join("cluster.json");
         let partial = path.with_extension("partial");
         fs::write(&partial, format!("{}\n", serde_json::to_string_pretty(&self.shape)?))
@@ -186,7 +239,7 @@ impl Layout {
 
     /// All processes: the masters, the front door, the nodes.
     pub fn processes(&self) -> Vec<Process> {
-        let mut all: Vec<Process> = (0..self.shape.masters).map(|i| self.master(i)).collect();
+        let mut all: Vec<Process> = self.shape.masters_now().into_iter().map(|i| self.master(i)).collect();
         if self.shape.store_only.is_none() {
             all.push(self.front_door());
         }
@@ -216,6 +269,7 @@ impl Layout {
                 api_address: loopback(ports.api).to_string(),
                 etcd_url: self.etcd_url(index),
                 voter: true,
+                kind: Kind::Master,
             }
         };
         self.shape.master_names().into_iter().enumerate().map(member).collect()
@@ -235,13 +289,13 @@ impl Layout {
         self.dir.join(name).display().to_string()
     }
 
-    fn master(&self, index: usize) -> Process {
-        let name = format!("m{}", index + 1);
+    /// The process of a master.
+    pub fn master(&self, index: usize) -> Process {
+        let name = name_of(index);
         let ports = self.shape.ports(index);
         let mut args = vec![
             "server".to_owned(),
             format!("--name={name}"),
-            format!("--cluster-id={}", self.shape.cluster_id),
             format!("--data-dir={}/data", self.folder(&name)),
             format!("--tls-dir={}/tls", self.folder(&name)),
             format!("--api-listen={}", loopback(ports.api)),
@@ -251,10 +305,15 @@ impl Layout {
         if self.shape.store_only.is_some() {
             args.push("--store-only".to_owned());
         }
-        for (i, peer) in self.shape.master_names().iter().enumerate() {
-            let ports = self.shape.ports(i);
-            let (id, etcd) = (i + 1, self.etcd_url(i));
-            args.push(format!("--member={id}={peer},{},{},{etcd}", loopback(ports.peer), loopback(ports.api)));
+        if let Some(joined) = self.shape.joined.get(&index) {
+            args.extend(joined.through.iter().map(|master| format!("--join={master}")));
+            args.extend(joined.replica.then(|| "--replica".to_owned()));
+        } else {
+            args.push(format!("--cluster-id={}", self.shape.cluster_id));
+            for i in 0..self.shape.masters {
+                let (id, peer, ports, etcd) = (i + 1, name_of(i), self.shape.ports(i), self.etcd_url(i));
+                args.push(format!("--member={id}={peer},{},{},{etcd}", loopback(ports.peer), loopback(ports.api)));
+            }
         }
         let ports = vec![("API", ports.api), ("peer", ports.peer), ("etcd", ports.etcd)];
         Process { folder: self.dir.join(&name), name, args, ports }
@@ -297,7 +356,15 @@ mod tests {
     use super::*;
 
     fn shape(base_port: u16) -> Shape {
-        Shape { cluster_id: "c".to_owned(), masters: 3, nodes: 5, base_port, store_only: None }
+        Shape {
+            cluster_id: "c".to_owned(),
+            masters: 3,
+            nodes: 5,
+            base_port,
+            store_only: None,
+            joined: BTreeMap::new(),
+            removed: BTreeSet::new(),
+        }
     }
 
     #[test]
@@ -312,10 +379,26 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let made = Layout::open_or_create(folder.path(), Some(1), Some(2), Some(7000), None).unwrap();
         assert_eq!(Layout::open(folder.path()).unwrap().shape, made.shape);
-        let error = Layout::open_or_create(folder.path(), Some(3), None, None, None).unwrap_err().to_string();
+        let error = Layout::open_or_create(folder.path(), None, None, Some(8000), None).unwrap_err().to_string();
         assert!(error.contains("holds a cluster of 1 masters at base port 7000"), "{error}");
         let grown = Layout::open_or_create(folder.path(), None, Some(4), None, None).unwrap();
         assert_eq!((grown.shape.nodes, grown.shape.cluster_id), (4, made.shape.cluster_id));
+    }
+
+    #[test]
+    fn masters_come_and_go_under_names_of_their_own() {
+        let mut shape = shape(7000);
+        let joined = Joined { replica: false, through: Vec::new() };
+        assert_eq!(shape.next_master(), 3);
+        shape.joined.insert(3, joined.clone());
+        shape.removed.insert(1);
+        assert_eq!(shape.master_names(), ["m1", "m3", "m4"]);
+        shape.removed.insert(3);
+        assert_eq!((shape.next_master(), shape.master_names().len()), (4, 2));
+        assert_eq!(
+            (index_of("m1"), index_of("m12"), index_of("m0"), index_of("front")),
+            (Some(0), Some(11), None, None)
+        );
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! `pid`, `log` and data.
 
 mod layout;
+mod members;
 mod process;
 mod status;
 mod up;
@@ -37,7 +38,7 @@ pub struct Args {
 pub enum Command {
     /// Start the cluster, or what of it is not running, and wait until it serves.
     Up {
-        /// Masters: 1, 3 or 5. [default: 3]
+        /// Masters: 1, 3 or 5; more than there are makes a cluster grow. [default: 3]
         #[arg(long)]
         masters: Option<usize>,
         /// Simulated nodes. [default: 5]
@@ -66,6 +67,27 @@ pub enum Command {
     },
     /// Issue all certificates anew, under the cluster's feet: what runs takes them up within seconds.
     Renew,
+    /// Add a master: a process more, that joins the cluster.
+    Add {
+        /// As a read replica, which serves everything and never votes.
+        #[arg(long)]
+        replica: bool,
+    },
+    /// Remove a master from the cluster for good, dead or alive.
+    Remove {
+        /// Its name.
+        name: String,
+    },
+    /// Replace a dead master: forget its folder, and let it join anew under its name.
+    Replace {
+        /// Its name.
+        name: String,
+    },
+    /// Make a new cluster of one survivor, when the others are lost for good.
+    Recover {
+        /// The survivor's name.
+        name: String,
+    },
     /// Show processes, roles, and revisions.
     Status,
     /// Print the log of one process.
@@ -82,9 +104,18 @@ pub enum Command {
 pub async fn run(args: Args) -> Result<()> {
     match args.command {
         Command::Up { masters, nodes, base_port, store_only } => {
-            let layout = Layout::open_or_create(&args.dir, masters, nodes, base_port, store_only)?;
-            up::run(&layout).await
+            let mut layout = Layout::open_or_create(&args.dir, masters, nodes, base_port, store_only)?;
+            up::run(&layout).await?;
+            while masters.is_some_and(|wanted| wanted > layout.shape.masters_now().len()) {
+                members::add(&mut layout, false).await?;
+            }
+            up::print_next_steps(&layout);
+            Ok(())
         }
+        Command::Add { replica } => members::add(&mut Layout::open(&args.dir)?, replica).await,
+        Command::Remove { name } => members::remove(&mut Layout::open(&args.dir)?, &name).await,
+        Command::Replace { name } => members::replace(&mut Layout::open(&args.dir)?, &name).await,
+        Command::Recover { name } => members::recover(&mut Layout::open(&args.dir)?, &name).await,
         Command::Down => down(&args.dir).await,
         Command::Reset => {
             if args.dir.exists() {

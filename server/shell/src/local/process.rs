@@ -68,6 +68,11 @@ impl Process {
 
     /// Starts it unless it runs; its output is appended to its log.
     pub async fn start(&self) -> Result<()> {
+        self.start_with(&[]).await
+    }
+
+    /// As [`Process::start`], with variables that are not for the command line.
+    pub async fn start_with(&self, variables: &[(&str, String)]) -> Result<()> {
         if let State::Running(_) = self.state() {
             return Ok(());
         }
@@ -81,6 +86,7 @@ impl Process {
         let binary = std::env::current_exe().context("finding this binary")?;
         let child = Command::new(&binary)
             .args(&self.args)
+            .envs(variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)

@@ -39,7 +39,7 @@ pub async fn print(layout: &Layout) -> Result<()> {
 
 /// What a master says of itself at `/trireme/standing`, asked as the administrator.
 async fn role(layout: &Layout, name: &str) -> Option<String> {
-    let index = layout.shape.master_names().iter().position(|n| n == name)?;
+    let index = super::layout::index_of(name)?;
     let body = crate::observe::report::ask(layout.api(index), &layout.ca(), &layout.dir.join("admin")).await.ok()?;
     Some(format!("{}, term {}, revision {}", if body.leads { "leader" } else { "follower" }, body.term, body.revision))
 }

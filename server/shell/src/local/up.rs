@@ -27,11 +27,10 @@ pub async fn run(layout: &Layout) -> Result<()> {
     issue_certificates(layout, &Renewal::default())?;
     let fresh = processes.iter().filter(|p| !matches!(p.state(), State::Running(_))).count();
     if fresh > 0 {
+        let masters = layout.shape.masters_now().len();
         match layout.shape.store_only {
-            Some(_) => say!("starting {} masters that serve the store alone", layout.shape.masters),
-            None => {
-                say!("starting {} masters, a front door, {} simulated nodes", layout.shape.masters, layout.shape.nodes);
-            }
+            Some(_) => say!("starting {masters} masters that serve the store alone"),
+            None => say!("starting {masters} masters, a front door, {} simulated nodes", layout.shape.nodes),
         }
     }
     for process in &processes {
@@ -41,7 +40,6 @@ pub async fn run(layout: &Layout) -> Result<()> {
         wait_until_serving(layout, process).await?;
     }
     say!("serving after {:.1} s\n", begun.elapsed().as_secs_f32());
-    print_next_steps(layout);
     Ok(())
 }
 
@@ -53,11 +51,14 @@ pub fn issue_certificates(layout: &Layout, renewal: &Renewal) -> Result<()> {
     let admin = issue(&dir.join("admin"), &Subject::client("admin", "system:masters"))?;
     let keyring = Keyring::open_or_generate(&layout.secrets_key())?;
     write_once(&dir.join("pki/ca.crt"), authority.cert_pem.as_bytes())?;
-    for name in layout.shape.master_names() {
+    for name in layout.shape.first_master_names() {
         let tls = dir.join(&name).join("tls");
         issue(&tls.join("apiserver"), &Subject::api_server(std::slice::from_ref(&name)))?;
         issue(&tls.join("peer"), &Subject::master(&name))?;
         write_once(&tls.join("ca.crt"), authority.cert_pem.as_bytes())?;
+        if !tls.join("ca.key").exists() {
+            crate::pki::write_private(&tls.join("ca.key"), authority.key_pem().as_bytes())?;
+        }
         if !tls.join("secrets.key").exists() {
             keyring.write(&tls.join("secrets.key"))?;
         }
@@ -121,7 +122,8 @@ fn last_words(process: &Process) -> String {
     lines.into_iter().rev().map(|line| format!("  {line}\n")).collect()
 }
 
-fn print_next_steps(layout: &Layout) {
+/// Says what a person may want to do with the cluster.
+pub fn print_next_steps(layout: &Layout) {
     let shown = shown_path(&layout.dir);
     if layout.shape.store_only.is_some() {
         let urls: Vec<String> = (0..layout.shape.masters).map(|index| layout.etcd_url(index)).collect();

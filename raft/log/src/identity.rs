@@ -1,0 +1,72 @@
+//! Who a data folder belongs to: written before the first vote, and never again but by a recovery.
+
+use std::fs;
+use std::path::Path;
+
+use crate::{Error, folder};
+
+/// The file in the data folder.
+const FILE: &str = "identity";
+
+/// The member that a data folder is the memory of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Id of the cluster.
+    pub cluster: String,
+    /// Id of the member; 0 while the folder's owner has none yet.
+    pub member: u64,
+    /// Drawn when the folder was first used: tells a folder from one that was emptied and begun again.
+    pub birth: u64,
+}
+
+impl Identity {
+    /// Reads the identity of a data folder; `None` when it has none.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is damaged.
+    pub fn read(folder: &Path) -> Result<Option<Self>, Error> {
+        let path = folder.join(FILE);
+        match fs::read_to_string(&path) {
+            Ok(text) => Self::parse(&text).map(Some).ok_or_else(|| Error::Damaged {
+                what: "the identity of the data folder",
+                detail: format!("{} does not read `cluster`, `member`, `birth`", path.display()),
+            }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::file(&path)(error)),
+        }
+    }
+
+    /// Writes it, durably.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn write(&self, folder: &Path) -> Result<(), Error> {
+        let text = format!("cluster {}\nmember {}\nbirth {}\n", self.cluster, self.member, self.birth);
+        folder::replace(&folder.join(FILE), text.as_bytes())
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        Some(Self {
+            cluster: field("cluster")?.to_owned(),
+            member: field("member")?.parse().ok()?,
+            birth: field("birth")?.parse().ok()?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_remembers_whose_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(Identity::read(folder.path()).unwrap(), None);
+        let identity = Identity { cluster: "c 1".to_owned(), member: 7, birth: 99 };
+        identity.write(folder.path()).unwrap();
+        assert_eq!(Identity::read(folder.path()).unwrap(), Some(identity));
+        fs::write(folder.path().join(FILE), "member 7\n").unwrap();
+        assert!(Identity::read(folder.path()).is_err());
+    }
+}

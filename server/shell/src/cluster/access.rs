@@ -1,0 +1,101 @@
+//! How the command line finds the cluster: a kubeconfig, as kubectl's.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use api_client::{Client, Options, Tls};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+
+/// Whom to ask, and as whom.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Access {
+    /// The kubeconfig with the cluster's address and an administrator's certificate. [default: $KUBECONFIG, else
+    /// .trireme/kubeconfig]
+    #[arg(long, global = true)]
+    kubeconfig: Option<PathBuf>,
+    /// API address of a master, host:port, in place of the kubeconfig's; once for each.
+    #[arg(long = "server", global = true)]
+    servers: Vec<String>,
+}
+
+impl Access {
+    /// A client as the kubeconfig says.
+    pub fn client(&self, deadline: Duration) -> Result<Client> {
+        let path = self.kubeconfig.clone().unwrap_or_else(super::default_kubeconfig);
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("reading {} (--kubeconfig names another, or set KUBECONFIG)", path.display()))?;
+        let mut options = read(&text).with_context(|| format!("{} is no use here", path.display()))?;
+        options.deadline = deadline;
+        if !self.servers.is_empty() {
+            options.masters.clone_from(&self.servers);
+        }
+        Ok(Client::new(&options)?)
+    }
+}
+
+/// The current context of a kubeconfig, YAML or JSON, with its certificates embedded or in files.
+fn read(text: &str) -> Result<Options> {
+    let config: Value = serde_saphyr::from_str(text).context("it is no YAML")?;
+    let context = named(&config, "contexts", config["current-context"].as_str().unwrap_or_default(), "context")?;
+    let cluster = named(&config, "clusters", context["cluster"].as_str().unwrap_or_default(), "cluster")?;
+    let user = named(&config, "users", context["user"].as_str().unwrap_or_default(), "user")?;
+    let server = cluster["server"].as_str().context("the cluster has no server")?;
+    let Some(master) = server.strip_prefix("https://") else { bail!("{server} is no https address") };
+    let master = master.trim_end_matches('/');
+    let master = if master.contains(':') { master.to_owned() } else { format!("{master}:443") };
+    Ok(Options {
+        masters: vec![master],
+        tls: Some(Tls {
+            ca_pem: pem(cluster, "certificate-authority")?,
+            cert_pem: pem(user, "client-certificate").context("a client certificate is needed")?,
+            key_pem: pem(user, "client-key")?,
+        }),
+        deadline: Duration::from_secs(30),
+    })
+}
+
+fn named<'a>(config: &'a Value, list: &str, name: &str, field: &str) -> Result<&'a Value> {
+    let entries = config[list].as_array().map(Vec::as_slice).unwrap_or_default();
+    let entry = entries.iter().find(|entry| entry["name"] == name);
+    entry.map(|entry| &entry[field]).with_context(|| format!("it has no entry {name:?} among its {list}"))
+}
+
+/// `<field>-data` in base64, or the file that `<field>` names.
+fn pem(object: &Value, field: &str) -> Result<String> {
+    if let Some(data) = object[format!("{field}-data")].as_str() {
+        return Ok(String::from_utf8(STANDARD.decode(data).with_context(|| format!("{field}-data"))?)?);
+    }
+    let path = object[field].as_str().with_context(|| format!("it has neither {field}-data nor {field}"))?;
+    std::fs::read_to_string(path).with_context(|| format!("reading {path}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kubeconfig_is_read_as_kubectl_reads_it() {
+        let yaml = "
+apiVersion: v1
+kind: Config
+current-context: here
+contexts:
+- {name: here, context: {cluster: c, user: u}}
+clusters:
+- name: c
+  cluster: {server: 'https://10.0.0.1', certificate-authority-data: Y2E=}
+users:
+- name: u
+  user: {client-certificate-data: Y2VydA==, client-key-data: a2V5}
+";
+        let options = read(yaml).unwrap();
+        assert_eq!(options.masters, ["10.0.0.1:443"]);
+        let tls = options.tls.unwrap();
+        assert_eq!((tls.ca_pem.as_str(), tls.cert_pem.as_str(), tls.key_pem.as_str()), ("ca", "cert", "key"));
+        assert!(read(&yaml.replace("current-context: here", "current-context: there")).is_err());
+        assert!(read(&yaml.replace("https:", "http:")).is_err());
+    }
+}
