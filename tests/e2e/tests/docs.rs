@@ -119,6 +119,17 @@ impl Place {
     }
 }
 
+impl Drop for Place {
+    /// A page that fails half-way leaves its cluster running. One that is lent to the page is its owner's to stop.
+    fn drop(&mut self) {
+        let cluster = self.path(".trireme");
+        if cluster.exists() && !cluster.is_symlink() {
+            // Whether it ran or not, and whatever it says: the test has its verdict.
+            let _ = Command::new(binary()).args(["local", "down"]).current_dir(self.folder.path()).output();
+        }
+    }
+}
+
 fn kubectl_is_here() -> bool {
     let here = has("kubectl");
     if !here {
