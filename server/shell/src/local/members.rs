@@ -141,7 +141,12 @@ pub async fn recover(layout: &mut Layout, name: &str) -> Result<()> {
     if let Some(other) = running(layout).first() {
         bail!("{} runs: ./x stop it first, if the cluster is lost for good", name_of(*other));
     }
-    let folder = layout.master(survivor).folder;
+    let process = layout.master(survivor);
+    // One that was killed a moment ago holds its data folder until the kernel has taken all of it away.
+    if !process.let_go(END_LIMIT).await {
+        bail!("{name} was killed and does not end");
+    }
+    let folder = process.folder.clone();
     let keyring = Arc::new(Keyring::open(&folder.join("tls/secrets.key"))?);
     let cluster_id = uuid::Uuid::new_v4().to_string();
     let recovered = raft_node::recover(&folder.join("data"), keyring, &cluster_id).await;
@@ -156,7 +161,6 @@ pub async fn recover(layout: &mut Layout, name: &str) -> Result<()> {
         layout.shape.removed.insert(other);
     }
     layout.save()?;
-    let process = layout.master(survivor);
     process.start().await?;
     wait_until_serving(layout, &process).await?;
     say!("{name} serves as cluster {cluster_id}; ./x up --masters 3 makes it grow again");

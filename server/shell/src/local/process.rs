@@ -76,6 +76,8 @@ impl Process {
         if let State::Running(_) = self.state() {
             return Ok(());
         }
+        // A predecessor that was killed a moment ago may still hold the data folder; who does so for good is named later.
+        self.let_go(Duration::from_secs(10)).await;
         self.wait_for_ports(Duration::from_secs(10)).await?;
         fs::create_dir_all(&self.folder).with_context(|| format!("making {}", self.folder.display()))?;
         let log = fs::OpenOptions::new()
@@ -120,6 +122,29 @@ impl Process {
         });
         let _ = freed.await;
         self.check_ports()
+    }
+
+    /// Waits until it holds nothing any more, neither ports nor locks; false when it still does after `limit`.
+    pub async fn let_go(&self, limit: Duration) -> bool {
+        let mut tick = tokio::time::interval(Duration::from_millis(5));
+        tokio::time::timeout(limit, async {
+            while self.holds_something() {
+                tick.tick().await;
+            }
+        })
+        .await
+        .is_ok()
+    }
+
+    fn holds_something(&self) -> bool {
+        let State::Dying = self.state() else { return matches!(self.state(), State::Running(_)) };
+        let pid = fs::read_to_string(self.pid_path()).unwrap_or_default();
+        let folder = PathBuf::from("/proc").join(pid.trim());
+        let Ok(stat) = fs::read_to_string(folder.join("stat")) else { return false };
+        let is_zombie = stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with(['Z', 'X']));
+        // Files are closed when the last thread ends; the first may be a zombie before.
+        let threads = fs::read_dir(folder.join("task")).map_or(0, Iterator::count);
+        !is_zombie || threads > 1
     }
 
     /// Stops it: SIGTERM, and SIGKILL when that is not heeded within `limit`. False when it did not run.
