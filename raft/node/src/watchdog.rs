@@ -34,38 +34,58 @@ impl Flushes {
         begun.map(|at| at.elapsed()).unwrap_or_default()
     }
 
-    /// How long the oldest write has been on its way.
-    fn stuck(&self) -> Duration {
-        self.inner.lock().1.first_key_value().map(|(_, at)| at.elapsed()).unwrap_or_default()
+    /// The oldest write on its way.
+    fn oldest(&self) -> Option<u64> {
+        self.inner.lock().1.first_key_value().map(|(ticket, _)| *ticket)
     }
 }
 
-/// Whether apply gets on with what is committed.
-struct Progress {
+/// How long the same thing has kept this member waiting while it was awake. A process that was stopped, or that its
+/// machine did not run, finds its writes late on its return; its disk is not to blame for that.
+struct Patience {
+    look_every: Duration,
+    last_look: Instant,
+    flush: Option<u64>,
+    flush_stuck: Duration,
     applied: Option<u64>,
-    since: Instant,
+    apply_stuck: Duration,
 }
 
-impl Progress {
-    /// How long apply has stood still although there is something to apply.
-    fn stuck(&mut self, applied: Option<u64>, committed: Option<u64>) -> Duration {
-        if applied != self.applied || applied >= committed {
-            *self = Self { applied, since: Instant::now() };
-        }
-        self.since.elapsed()
+impl Patience {
+    fn new(look_every: Duration, now: Instant) -> Self {
+        let (flush_stuck, apply_stuck) = (Duration::ZERO, Duration::ZERO);
+        Self { look_every, last_look: now, flush: None, flush_stuck, applied: None, apply_stuck }
+    }
+
+    /// How long the oldest write has been on its way, or apply has stood still although there is something to apply.
+    fn look(&mut self, now: Instant, oldest: Option<u64>, applied: Option<u64>, committed: Option<u64>) -> Duration {
+        let awake = now.saturating_duration_since(self.last_look).min(self.look_every * 2);
+        self.last_look = now;
+        let waits = oldest.is_some() && oldest == self.flush;
+        self.flush_stuck = if waits { self.flush_stuck + awake } else { Duration::ZERO };
+        self.flush = oldest;
+        let stands = applied == self.applied && applied < committed;
+        self.apply_stuck = if stands { self.apply_stuck + awake } else { Duration::ZERO };
+        self.applied = applied;
+        self.flush_stuck.max(self.apply_stuck)
     }
 }
 
 /// Watches what a leader writes, for ever: its log, and the state that it applies to.
 pub(crate) async fn watch(raft: Raft, flushes: Arc<Flushes>, stall: Duration, exit: Exit) {
     let metrics = raft.metrics();
-    let mut ticks = tokio::time::interval((stall / 10).max(Duration::from_millis(5)));
-    let mut progress = Progress { applied: None, since: Instant::now() };
+    let look_every = (stall / 10).max(Duration::from_millis(5));
+    let mut ticks = tokio::time::interval(look_every);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut patience = Patience::new(look_every, Instant::now());
+    // The successor gets its chance before the next attempt.
+    let mut next_attempt = Instant::now();
     loop {
         ticks.tick().await;
         let now = metrics.borrow_watched().clone();
         let index = |id: Option<LogId>| id.map(|id| id.index);
-        let stuck = flushes.stuck().max(progress.stuck(index(now.last_applied), index(now.local_committed)));
+        let (applied, committed) = (index(now.last_applied), index(now.local_committed));
+        let stuck = patience.look(Instant::now(), flushes.oldest(), applied, committed);
         if stuck < stall || now.state != ServerState::Leader {
             continue;
         }
@@ -73,13 +93,14 @@ pub(crate) async fn watch(raft: Raft, flushes: Arc<Flushes>, stall: Duration, ex
             exit.now(&format!("the disk has not finished a write for {} ms, and nobody takes over", stuck.as_millis()));
             return;
         }
-        if let Some(to) = successor(&now) {
+        if Instant::now() >= next_attempt
+            && let Some(to) = successor(&now)
+        {
             tracing::warn!(to, stuck_ms = stuck.as_millis(), "the disk is stuck: handing leadership over");
             if raft.trigger().transfer_leader(to).await.is_err() {
                 return;
             }
-            // The successor gets its chance before the next look.
-            tokio::time::sleep(stall / 2).await;
+            next_attempt = Instant::now() + stall / 2;
         }
     }
 }
@@ -88,29 +109,41 @@ pub(crate) async fn watch(raft: Raft, flushes: Arc<Flushes>, stall: Duration, ex
 mod tests {
     use super::*;
 
-    #[test]
-    fn apply_is_stuck_only_while_there_is_something_to_apply() {
-        let old = Instant::now() - Duration::from_secs(5);
-        let check = |applied: u64, committed: u64, expected: bool| {
-            let mut progress = Progress { applied: Some(3), since: old };
-            let stuck = progress.stuck(Some(applied), Some(committed)) >= Duration::from_secs(5);
-            assert_eq!(stuck, expected, "applied {applied} of {committed}");
+    /// Looks at these moments (ms), every 100, at (oldest write, applied) of 9 committed; how long it was stuck in the end.
+    fn stuck(looks: &[(u64, Option<u64>, u64)]) -> u64 {
+        let begun = Instant::now();
+        let mut patience = Patience::new(Duration::from_millis(100), begun);
+        let look = |(at, oldest, applied): &(u64, Option<u64>, u64)| {
+            patience.look(begun + Duration::from_millis(*at), *oldest, Some(*applied), Some(9)).as_millis() as u64
         };
-        check(3, 4, true);
-        check(3, 3, false);
-        check(4, 9, false);
+        looks.iter().map(look).last().unwrap_or(0)
     }
 
     #[test]
-    fn the_oldest_write_on_its_way_counts() {
+    fn a_member_is_stuck_as_long_as_the_same_thing_keeps_it_waiting() {
+        assert_eq!(stuck(&[(100, Some(1), 9), (200, Some(1), 9), (300, Some(1), 9)]), 200);
+        assert_eq!(stuck(&[(100, Some(1), 9), (200, Some(1), 9), (300, Some(2), 9)]), 0, "another write");
+        assert_eq!(stuck(&[(100, Some(1), 9), (200, None, 9), (300, None, 9)]), 0, "no write");
+        assert_eq!(stuck(&[(100, None, 3), (200, None, 3), (300, None, 3)]), 200, "apply stands still");
+        assert_eq!(stuck(&[(100, None, 3), (200, None, 3), (300, None, 4)]), 0, "apply gets on");
+        assert_eq!(stuck(&[(100, None, 9), (200, None, 9), (300, None, 9)]), 0, "all is applied");
+    }
+
+    #[test]
+    fn the_time_in_which_this_process_was_stopped_does_not_count() {
+        assert_eq!(stuck(&[(100, Some(1), 9), (200, Some(1), 9), (3300, Some(1), 9)]), 300);
+        assert_eq!(stuck(&[(100, None, 3), (200, None, 3), (3300, None, 3)]), 300);
+    }
+
+    #[test]
+    fn the_oldest_write_on_its_way_is_looked_at() {
         let flushes = Flushes::default();
-        assert_eq!(flushes.stuck(), Duration::ZERO);
+        assert_eq!(flushes.oldest(), None);
         let (a, b) = (flushes.begin(), flushes.begin());
-        flushes.inner.lock().1.insert(a, Instant::now() - Duration::from_secs(5));
-        assert!(flushes.stuck() >= Duration::from_secs(5));
-        assert!(flushes.end(a) >= Duration::from_secs(5));
-        assert!(flushes.stuck() < Duration::from_secs(5));
+        assert_eq!(flushes.oldest(), Some(a));
+        flushes.end(a);
+        assert_eq!(flushes.oldest(), Some(b));
         flushes.end(b);
-        assert_eq!(flushes.stuck(), Duration::ZERO);
+        assert_eq!(flushes.oldest(), None);
     }
 }
