@@ -74,6 +74,7 @@ impl Graph {
                 }
             }
         }
+        let unseen = unseen(&writers, orders);
         for (number, transaction) in transactions.iter().enumerate() {
             for step in &transaction.steps {
                 let Step::Read(key, elements) = step else { continue };
@@ -83,6 +84,10 @@ impl Graph {
                 let next = orders.get(key).and_then(|order| order.get(elements.len()));
                 if let Some(writer) = next.and_then(|element| writers.get(&(key.as_str(), *element))) {
                     graph.add(number, *writer, Why::Missed);
+                } else if next.is_none() {
+                    for writer in unseen.get(key.as_str()).into_iter().flatten() {
+                        graph.add(number, *writer, Why::Missed);
+                    }
                 }
             }
         }
@@ -117,4 +122,22 @@ impl Graph {
             }
         }
     }
+}
+
+/// By list, who appended what nobody ever read. Lists only grow: it comes after all that was read, or not at all.
+fn unseen<'a>(
+    writers: &BTreeMap<(&'a str, u64), usize>,
+    orders: &BTreeMap<String, Vec<u64>>,
+) -> BTreeMap<&'a str, BTreeSet<usize>> {
+    let mut seen: BTreeSet<(&str, u64)> = BTreeSet::new();
+    for (key, order) in orders {
+        seen.extend(order.iter().map(|element| (key.as_str(), *element)));
+    }
+    let mut unseen: BTreeMap<&str, BTreeSet<usize>> = BTreeMap::new();
+    for ((key, element), writer) in writers {
+        if !seen.contains(&(*key, *element)) {
+            unseen.entry(key).or_default().insert(*writer);
+        }
+    }
+    unseen
 }

@@ -6,7 +6,7 @@
 mod cycles;
 mod graph;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Checker, Evidence, Verdict};
 use crate::history::Op;
@@ -74,6 +74,8 @@ pub fn judge(ops: &[&Op]) -> Verdict {
     let mut verdict = Verdict::default();
     let transactions: Vec<Transaction<'_>> = ops.iter().filter(|op| !op.failed()).map(|op| transaction(op)).collect();
     aborted(ops, &transactions, &mut verdict);
+    invented(ops, &transactions, &mut verdict);
+    internal(&transactions, &mut verdict);
     let Some(orders) = orders(&transactions, &mut verdict) else { return verdict };
     intermediate(&transactions, &mut verdict);
     let graph = Graph::of(&transactions, &orders);
@@ -103,6 +105,47 @@ fn aborted(ops: &[&Op], transactions: &[Transaction<'_>], verdict: &mut Verdict)
                     format!("{key} holds what a failed transaction appended"),
                     vec![(*op).clone(), transaction.op.clone()],
                 );
+            }
+        }
+    }
+}
+
+/// What was read, somebody appended.
+fn invented(ops: &[&Op], transactions: &[Transaction<'_>], verdict: &mut Verdict) {
+    let appended: BTreeSet<(String, u64)> = ops
+        .iter()
+        .flat_map(|op| transaction(op).steps)
+        .filter_map(|step| match step {
+            Step::Append(key, element) => Some((key, element)),
+            Step::Read(..) => None,
+        })
+        .collect();
+    for transaction in transactions {
+        for step in &transaction.steps {
+            let Step::Read(key, elements) = step else { continue };
+            if let Some(element) = elements.iter().find(|element| !appended.contains(&(key.clone(), **element))) {
+                verdict.find(format!("{key} holds {element}, which nobody appended"), vec![transaction.op.clone()]);
+            }
+        }
+    }
+}
+
+/// A transaction sees what it read and appended itself before, and nothing else that is new.
+fn internal(transactions: &[Transaction<'_>], verdict: &mut Verdict) {
+    for transaction in transactions {
+        // Of each list: what it must end with, and whether that is all of it.
+        let mut known: BTreeMap<&str, (Vec<u64>, bool)> = BTreeMap::new();
+        for step in &transaction.steps {
+            match step {
+                Step::Append(key, element) => known.entry(key).or_default().0.push(*element),
+                Step::Read(key, elements) => {
+                    let (expected, whole) = known.entry(key).or_default();
+                    if !elements.ends_with(expected) || (*whole && elements.len() != expected.len()) {
+                        let text = format!("{key} does not hold what the transaction itself read and appended before");
+                        verdict.find(text, vec![transaction.op.clone()]);
+                    }
+                    (*expected, *whole) = (elements.clone(), true);
+                }
             }
         }
     }
@@ -223,6 +266,17 @@ mod tests {
             ],
             "was over before",
         );
+        // What was acknowledged and is gone for good.
+        check(
+            &[
+                op((0, 1), json!([["append", "x", 1]]), End::Ok),
+                op((2, 3), json!([["append", "x", 2]]), End::Ok),
+                op((4, 5), json!([["r", "x", [2]]]), End::Ok),
+            ],
+            "was over before",
+        );
+        check(&[op((0, 1), json!([["append", "x", 1], ["r", "x", []]]), End::Ok)], "itself read and appended");
+        check(&[op((0, 1), json!([["r", "x", [7]]]), End::Ok)], "which nobody appended");
         check(
             &[
                 op((0, 1), json!([["append", "x", 1]]), |_| End::Fail(String::new())),
