@@ -1,4 +1,7 @@
 //! Times in which this machine did not run us: a busy host must not be taken for an outage of the cluster.
+//!
+//! A thread that does nothing but sleep and wake measures how late it is woken. Masters stand in the same queue for the
+//! processors as it does.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,12 +10,31 @@ use parking_lot::Mutex;
 
 /// How often we look.
 const TICK: Duration = Duration::from_millis(10);
-/// A tick that comes so much too late is a stall.
-const LATE: Duration = Duration::from_millis(100);
+/// A tick that comes so much too late had to wait for a processor.
+const LATE: Duration = Duration::from_millis(2);
+
+/// Times, since the beginning, in which we wanted to run and did not: in order, apart from each other.
+#[derive(Clone, Debug, Default)]
+pub struct Waits(Vec<(Duration, Duration)>);
+
+impl Waits {
+    /// How much of a time was waited.
+    pub fn within(&self, from: Duration, until: Duration) -> Duration {
+        let first = self.0.partition_point(|(_, end)| *end <= from);
+        let overlaps = self.0[first..].iter().take_while(|(begin, _)| *begin < until);
+        overlaps.map(|(begin, end)| (*end).min(until).saturating_sub((*begin).max(from))).sum()
+    }
+}
+
+impl FromIterator<(Duration, Duration)> for Waits {
+    fn from_iter<I: IntoIterator<Item = (Duration, Duration)>>(waits: I) -> Self {
+        Self(waits.into_iter().collect())
+    }
+}
 
 /// Notes when a thread that does nothing but tick was not run.
 #[derive(Default)]
-pub struct Stalls(Mutex<Vec<(Duration, Duration)>>);
+pub struct Stalls(Mutex<Waits>);
 
 impl Stalls {
     /// Watches until the returned guard is dropped. A thread of its own: the clients' runtime may itself be what stalls.
@@ -20,22 +42,22 @@ impl Stalls {
         let stalls = Arc::downgrade(self);
         let (stop, stopped) = std::sync::mpsc::channel::<()>();
         let thread = std::thread::spawn(move || {
-            let mut last = begun.elapsed();
+            let mut due = begun.elapsed() + TICK;
             while stopped.recv_timeout(TICK) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
                 let now = begun.elapsed();
-                if now - last > TICK + LATE
+                if now > due + LATE
                     && let Some(stalls) = stalls.upgrade()
                 {
-                    stalls.0.lock().push((last, now));
+                    stalls.0.lock().0.push((due, now));
                 }
-                last = now;
+                due = now + TICK;
             }
         });
         Guard { stop, thread: Some(thread) }
     }
 
-    /// All stalls, as times since the beginning.
-    pub fn all(&self) -> Vec<(Duration, Duration)> {
+    /// All of them so far.
+    pub fn all(&self) -> Waits {
         self.0.lock().clone()
     }
 }
@@ -56,9 +78,21 @@ impl Drop for Guard {
     }
 }
 
-/// How many processes want each processor of this machine, on average over the last minute.
-pub fn load() -> f64 {
-    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let load: f64 = text.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0.0);
-    load / std::thread::available_parallelism().map_or(1.0, |count| count.get() as f64)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_waited_is_counted_where_it_overlaps() {
+        let ms = Duration::from_millis;
+        let waits: Waits =
+            [(10, 20), (30, 60), (100, 200)].map(|(from, until)| (ms(from), ms(until))).into_iter().collect();
+        let check = |from: u64, until: u64, expected: u64| assert_eq!(waits.within(ms(from), ms(until)), ms(expected));
+        check(0, 10, 0);
+        check(0, 15, 5);
+        check(15, 40, 15);
+        check(0, 500, 140);
+        check(150, 160, 10);
+        check(60, 100, 0);
+    }
 }

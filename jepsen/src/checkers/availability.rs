@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{Checker, Evidence, Verdict};
 use crate::cluster;
+use crate::history::{End, Op};
 use crate::majority::spans;
 use crate::samples::Sample;
 
@@ -17,9 +18,8 @@ pub static CHECKER: Checker = Checker {
 /// What a client may notice of a fault.
 const LIMIT: Duration = Duration::from_secs(1);
 
-/// With so many processes for each processor, a second says more about the machine than about the cluster. The faults and
-/// the clients alone make about two.
-const LOAD_MAX: f64 = 5.0;
+/// Calls that are shown with an outage.
+const CALLS_SHOWN: usize = 12;
 
 /// A time in which a master had to serve.
 struct Window {
@@ -45,26 +45,23 @@ fn check(evidence: &Evidence) -> Verdict {
         if let Some((outage, at)) = worst {
             longest = longest.max(outage);
             if outage > LIMIT {
-                let at = at.as_secs_f64();
-                verdict.find(
-                    format!("{} served nobody for {outage:.1?} from {at:.3} s on", cluster::name(window.master)),
-                    Vec::new(),
+                let text = format!(
+                    "{} served nobody for {outage:.1?} from {:.3} s on",
+                    cluster::name(window.master),
+                    at.as_secs_f64()
                 );
+                verdict.find(text, around(evidence, window.master, at, at + outage));
             }
         }
     }
-    if evidence.load > LOAD_MAX {
-        verdict.anomalies.clear();
+    if requests > 0 {
         verdict.looked_at = format!(
-            "not judged: {:.0} processes for each processor; the longest wait was {:.0} ms",
-            evidence.load,
-            longest.as_secs_f64() * 1000.0
-        );
-    } else if requests > 0 {
-        verdict.looked_at = format!(
-            "{requests} requests in {:.0} master-seconds, the longest wait {:.0} ms",
+            "{requests} requests in {:.0} master-seconds, the longest wait {:.0} ms, beside {:.1} of {:.0} s in which this \
+             machine kept us waiting",
             watched.as_secs_f64(),
-            longest.as_secs_f64() * 1000.0
+            longest.as_secs_f64() * 1000.0,
+            evidence.waits.within(Duration::ZERO, evidence.length).as_secs_f64(),
+            evidence.length.as_secs_f64(),
         );
     }
     verdict
@@ -88,8 +85,16 @@ fn windows(evidence: &Evidence) -> Vec<Window> {
     windows
 }
 
+/// Calls of a master at that time that failed or took long: what its clients were told.
+fn around(evidence: &Evidence, master: usize, from: Duration, until: Duration) -> Vec<Op> {
+    let slow = |op: &&Op| op.completed.is_none_or(|completed| completed - op.invoked > LIMIT / 2);
+    let lost = |op: &&Op| matches!(op.end, End::Fail(_) | End::Info(_));
+    let there = evidence.ops.iter().filter(|op| op.master == master && op.invoked >= from && op.invoked < until);
+    there.filter(|op| slow(op) || lost(op)).take(CALLS_SHOWN).cloned().collect()
+}
+
 /// How long a request was without service: until it was served itself, or when it failed, until any other was that
-/// ended later. Times in which this machine stood still do not count.
+/// ended later. Time in which this machine let us wait for a processor does not count.
 fn outage(evidence: &Evidence, window: &Window, samples: &[&Sample], sample: &Sample) -> Duration {
     let over = if sample.served {
         sample.ended
@@ -100,9 +105,7 @@ fn outage(evidence: &Evidence, window: &Window, samples: &[&Sample], sample: &Sa
         samples.iter().find(|other| other.served && other.ended >= sample.ended).map_or(window.end, |other| other.ended)
     };
     let over = over.min(window.end);
-    let stalled: Duration =
-        evidence.stalls.iter().map(|(from, until)| (*until).min(over).saturating_sub((*from).max(sample.begun))).sum();
-    over.saturating_sub(sample.begun).saturating_sub(stalled)
+    over.saturating_sub(sample.begun).saturating_sub(evidence.waits.within(sample.begun, over))
 }
 
 #[cfg(test)]
@@ -116,6 +119,11 @@ mod tests {
 
     /// Requests to m1 as (begun, ended, served), with m2 out from 1 s to 3 s, or m1 itself.
     fn anomalies(requests: &[(u64, u64, bool)], out: usize) -> usize {
+        anomalies_beside(requests, out, &[])
+    }
+
+    /// The same on a machine that kept us waiting at these times.
+    fn anomalies_beside(requests: &[(u64, u64, bool)], out: usize, waits: &[(u64, u64)]) -> usize {
         let samples = requests
             .iter()
             .map(|(begun, ended, served)| Sample {
@@ -133,7 +141,9 @@ mod tests {
             ended: Some(ms(2000)),
             recovered: Some(ms(3000)),
         };
-        let evidence = Evidence { masters: 3, length: ms(10_000), samples, faults: vec![fault], ..Evidence::default() };
+        let waits = waits.iter().map(|(from, until)| (ms(*from), ms(*until))).collect();
+        let faults = vec![fault];
+        let evidence = Evidence { masters: 3, length: ms(10_000), samples, faults, waits, ..Evidence::default() };
         check(&evidence).anomalies.len()
     }
 
@@ -144,5 +154,12 @@ mod tests {
         assert_eq!(anomalies(&[(1100, 1200, false), (1300, 1400, true)], 1), 0, "it failed for a moment");
         assert_eq!(anomalies(&[(1100, 1200, false), (2300, 2400, true)], 1), 1, "it failed for too long");
         assert_eq!(anomalies(&[(1100, 2900, false)], 0), 0, "the master itself was out");
+    }
+
+    #[test]
+    fn waiting_for_a_processor_is_not_the_clusters_fault() {
+        assert_eq!(anomalies_beside(&[(1100, 2200, true)], 1, &[(1200, 1350)]), 0);
+        assert_eq!(anomalies_beside(&[(1100, 2200, true)], 1, &[(1200, 1250)]), 1);
+        assert_eq!(anomalies_beside(&[(1100, 2200, true)], 1, &[(100, 900)]), 1);
     }
 }

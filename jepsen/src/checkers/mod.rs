@@ -2,6 +2,7 @@
 
 mod alive;
 mod availability;
+mod backups;
 mod bank;
 mod deployments;
 mod leases;

@@ -4,11 +4,11 @@ use api_kinds::time::rfc3339;
 use api_kinds::{Cause, Reason};
 use axum::response::Response;
 use http::StatusCode;
-use raft_state::port::ReadLevel;
 use raft_state::{Action, Expect, Refusal};
 use serde_json::{Value, json};
 
 use super::decode;
+use super::update::newer_than;
 use super::write::{Failure, metadata, propose, put};
 use super::write_options::unknown_dry_run;
 use crate::admission::{self, Operation};
@@ -125,7 +125,7 @@ pub(crate) async fn run(api: &Api, context: &Context, name: &str, options: &Opti
         if !retry {
             return Err(failure.status(context.kind, name));
         }
-        let read = api.store.read(ReadLevel::Linearizable, context.deadline).await;
+        let read = api.store.read(newer_than(&failure), context.deadline).await;
         snapshot = read.map_err(|error| Status::reading(&error, None))?;
         fresh = true;
     }

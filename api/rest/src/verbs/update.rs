@@ -103,14 +103,20 @@ pub(crate) async fn run(api: &Api, context: &Context, name: &str, change: Change
         if !retry {
             return Err(failure.status(context.kind, name));
         }
-        snapshot = api
-            .store
-            .read(ReadLevel::Linearizable, context.deadline)
-            .await
-            .map_err(|error| Status::reading(&error, None))?;
+        let read = api.store.read(newer_than(&failure), context.deadline).await;
+        snapshot = read.map_err(|error| Status::reading(&error, None))?;
         fresh = true;
     }
     Err(Status::internal("an endless loop ended"))
+}
+
+/// What to read before a change is tried again. A conflict was found by the log itself, after the request had come: the state
+/// that shows it is as good as one that a quorum confirms, and this member has it already.
+pub(crate) fn newer_than(failure: &Failure) -> ReadLevel {
+    match failure {
+        Failure::Refused(Refusal::Conflict { mod_revision }) => ReadLevel::AtLeast(*mod_revision),
+        _ => ReadLevel::Linearizable,
+    }
 }
 
 async fn once(

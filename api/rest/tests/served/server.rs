@@ -52,9 +52,14 @@ impl Server {
     /// With what every cluster has.
     pub async fn new() -> Self {
         let store = Solo::new();
+        Self::over(store.clone(), store).await
+    }
+
+    /// Over a store that stands before the one that holds everything.
+    pub async fn over(front: Arc<dyn Store>, store: Arc<Solo>) -> Self {
         let mut config = Config::new(Arc::new(TestKeyring), Arc::new(TestTokens), String::new());
         config.request_timeout = Duration::from_secs(5);
-        let api = Api::new(store.clone(), config);
+        let api = Api::new(front, config);
         let caller = Caller {
             identity: Identity::component("test"),
             manager: "test".to_owned(),
