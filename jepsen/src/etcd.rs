@@ -16,13 +16,14 @@ use api_proto::etcd::etcdserverpb::{
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Code, Status};
 
+use crate::cluster::Cluster;
 use crate::samples::Sample;
 use crate::world::World;
 
 /// A connection that is not there by then is not there.
 const CONNECTING_LIMIT: Duration = Duration::from_secs(1);
 /// What a client waits for an answer.
-const REQUEST_LIMIT: Duration = Duration::from_secs(3);
+pub const REQUEST_LIMIT: Duration = Duration::from_secs(3);
 
 /// What a request came to.
 #[derive(Debug)]
@@ -56,6 +57,32 @@ impl<T> Answer<T> {
     }
 }
 
+/// A connection to a master's etcd face as administrator.
+///
+/// # Errors
+/// When it does not answer.
+pub async fn connect(cluster: &Cluster, master: usize) -> Result<Channel> {
+    open(cluster, master, administrator(cluster)?).await
+}
+
+fn administrator(cluster: &Cluster) -> Result<ClientTlsConfig> {
+    let read = |name: &str| {
+        let path = cluster.folder().join("admin").join(name);
+        std::fs::read(&path).with_context(|| format!("reading {}", path.display()))
+    };
+    Ok(ClientTlsConfig::new()
+        .ca_certificate(Certificate::from_pem(read("ca.crt")?))
+        .identity(Identity::from_pem(read("admin.crt")?, read("admin.key")?)))
+}
+
+async fn open(cluster: &Cluster, master: usize, tls: ClientTlsConfig) -> Result<Channel> {
+    let endpoint = Endpoint::from_shared(format!("https://{}", cluster.site().etcd(master)))?
+        .tls_config(tls)?
+        .connect_timeout(CONNECTING_LIMIT)
+        .tcp_nodelay(true);
+    Ok(tokio::time::timeout(CONNECTING_LIMIT, endpoint.connect()).await??)
+}
+
 /// One client's connections, one to each master.
 pub struct EtcdSession {
     world: Arc<World>,
@@ -69,13 +96,7 @@ impl EtcdSession {
     /// # Errors
     /// When the administrator's certificate cannot be read.
     pub fn new(world: Arc<World>) -> Result<Self> {
-        let read = |name: &str| {
-            let path = world.cluster.folder().join("admin").join(name);
-            std::fs::read(&path).with_context(|| format!("reading {}", path.display()))
-        };
-        let tls = ClientTlsConfig::new()
-            .ca_certificate(Certificate::from_pem(read("ca.crt")?))
-            .identity(Identity::from_pem(read("admin.crt")?, read("admin.key")?));
+        let tls = administrator(&world.cluster)?;
         let channels = (0..world.cluster.masters()).map(|_| None).collect();
         Ok(Self { world, tls, channels })
     }
@@ -84,12 +105,7 @@ impl EtcdSession {
         if let Some(channel) = &self.channels[master] {
             return Ok(channel.clone());
         }
-        let address = self.world.cluster.site().etcd(master);
-        let endpoint = Endpoint::from_shared(format!("https://{address}"))?
-            .tls_config(self.tls.clone())?
-            .connect_timeout(CONNECTING_LIMIT)
-            .tcp_nodelay(true);
-        let channel = tokio::time::timeout(CONNECTING_LIMIT, endpoint.connect()).await??;
+        let channel = open(&self.world.cluster, master, self.tls.clone()).await?;
         self.channels[master] = Some(channel.clone());
         Ok(channel)
     }

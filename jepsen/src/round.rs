@@ -14,7 +14,7 @@ use crate::checkers::{self, Checker, Evidence, Replica, Verdict};
 use crate::cluster::{Cluster, Options, Site};
 use crate::history::Recorder;
 use crate::nemeses::Nemesis;
-use crate::stalls::{self, Stalls};
+use crate::stalls::Stalls;
 use crate::workloads::{Need, Workload};
 use crate::world::{NAMESPACE, World};
 use crate::{nemeses, progress, schedule, supervisor, timeline};
@@ -90,7 +90,8 @@ pub async fn run(plan: Plan) -> Result<Finished> {
         nodes: plan.workloads.iter().map(|workload| workload.nodes).max().unwrap_or(0),
         site: plan.site.clone(),
         disks: plan.disks,
-        etcd: plan.workloads.iter().any(|workload| workload.need == Need::Etcd),
+        etcd: plan.workloads.iter().any(|workload| workload.need == Need::Etcd)
+            || plan.nemeses.iter().any(|nemesis| nemesis.need == nemeses::Need::Etcd),
         clocks: plan.nemeses.iter().any(|nemesis| nemesis.need == nemeses::Need::Clock),
         environment: environment(&plan),
         keep: plan.keep,
@@ -186,12 +187,20 @@ async fn strike(world: &World, plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-/// Waits until all masters serve; says of which that is not so.
+/// Waits until all masters serve and vote; says of which that is not so.
 async fn recovered(world: &World) -> Vec<String> {
     let masters = 0..world.cluster.masters();
     let serving = masters.map(|index| world.cluster.serving(index, RECOVERY_LIMIT));
     let results = futures::future::join_all(serving).await;
-    results.into_iter().filter_map(|result| result.err().map(|why| format!("{why:#}"))).collect()
+    let mut stuck: Vec<String> =
+        results.into_iter().filter_map(|result| Some(format!("{:#}", result.err()?))).collect();
+    if stuck.is_empty() {
+        let votes = (0..world.cluster.masters()).map(|index| world.cluster.votes(index, RECOVERY_LIMIT));
+        let votes = futures::future::join_all(votes).await;
+        let without = votes.iter().enumerate().filter(|(_, votes)| !**votes);
+        stuck.extend(without.map(|(index, _)| format!("{} does not vote", crate::cluster::name(index))));
+    }
+    stuck
 }
 
 async fn last_looks(world: &Arc<World>, plan: &Plan) -> Result<()> {
@@ -232,8 +241,7 @@ fn evidence(world: &World, length: Duration, stuck: Vec<String>, replicas: Vec<R
         ops: world.recorder.ops(),
         samples: world.samples.all(),
         faults: world.faults.all(),
-        stalls: world.stalls.all(),
-        load: stalls::load(),
+        waits: world.stalls.all(),
         sights: world.timeline.all(),
         deaths: world.deaths.lock().clone(),
         stuck: stuck.into_iter().map(|why| format!("when all faults were over, {why}")).collect(),

@@ -85,7 +85,9 @@ pub async fn run(world: &World, steps: Vec<Step>) -> Result<()> {
         step.fault.end(world).await.with_context(|| format!("nemesis {name} ends"))?;
         world.faults.end(number, world.recorder.now());
         let recovered = touched.iter().map(|index| world.cluster.serving(*index, RECOVERY_LIMIT));
-        if futures::future::join_all(recovered).await.iter().all(Result::is_ok) {
+        if futures::future::join_all(recovered).await.iter().all(Result::is_ok)
+            && step.fault.recovered(world, RECOVERY_LIMIT).await
+        {
             world.faults.recover(number, world.recorder.now());
         }
     }

@@ -8,6 +8,7 @@ mod deployments;
 mod leases;
 pub mod linearizable;
 mod locks;
+mod orders;
 mod replicas;
 mod revisions;
 pub mod serializable;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use crate::history::Op;
 use crate::nemeses::Struck;
 use crate::samples::Sample;
+use crate::stalls::Waits;
 use crate::timeline::Sight;
 
 pub use replicas::Replica;
@@ -37,9 +39,7 @@ pub struct Evidence {
     /// Faults, in the order in which they began.
     pub faults: Vec<Struck>,
     /// Times in which this machine did not run us.
-    pub stalls: Vec<(Duration, Duration)>,
-    /// How many processes wanted each processor of this machine.
-    pub load: f64,
+    pub waits: Waits,
     /// Who led when.
     pub sights: Vec<Sight>,
     /// Masters that ended though nobody told them to: when, who, how, last words.
@@ -109,6 +109,8 @@ pub static ALL: &[&Checker] = &[
     &deployments::CHECKER,
     &revisions::CHECKER,
     &replicas::CHECKER,
+    &backups::CHECKER,
+    &orders::CHECKER,
     &availability::CHECKER,
     &alive::CHECKER,
 ];

@@ -2,6 +2,7 @@
 //! bookmarked, and true to what was written.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::{Checker, Evidence, Verdict};
 use crate::history::Op;
@@ -12,6 +13,11 @@ pub static CHECKER: Checker = Checker {
     text: "watches are ordered, unique, reliable, resumable on any master, bookmarked, and true",
     check,
 };
+
+/// Masters forget by themselves what is older.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(300);
+/// A round's beginning and end, which its length leaves out.
+const AROUND: Duration = Duration::from_secs(60);
 
 /// One event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +34,7 @@ struct Stream<'a> {
     last: u64,
     events: Vec<(u64, Event)>,
     bookmarks: Vec<(usize, u64)>,
+    too_old: bool,
 }
 
 fn read(op: &Op) -> Option<Stream<'_>> {
@@ -43,6 +50,7 @@ fn read(op: &Op) -> Option<Stream<'_>> {
         op,
         from: op.input["from"].as_u64()?,
         last: result["last"].as_u64()?,
+        too_old: result["too-old"] == true,
         events: events.collect(),
         bookmarks: bookmarks.collect(),
     })
@@ -50,11 +58,12 @@ fn read(op: &Op) -> Option<Stream<'_>> {
 
 fn check(evidence: &Evidence) -> Verdict {
     let streams: Vec<Stream<'_>> = evidence.of("watch").filter(|op| op.f == "watch").filter_map(read).collect();
-    let mut verdict = Verdict::default();
+    let (mut verdict, floor) = (Verdict::default(), floor(evidence));
     for stream in &streams {
         ordered(stream, &mut verdict);
         bookmarked(stream, &mut verdict);
         arrived(stream, &mut verdict);
+        kept(stream, floor, &mut verdict);
     }
     let known = agreed(&streams, &mut verdict);
     for stream in &streams {
@@ -104,9 +113,25 @@ fn bookmarked(stream: &Stream<'_>, verdict: &mut Verdict) {
     }
 }
 
+/// Only what was compacted is too old to be watched from.
+fn kept(stream: &Stream<'_>, floor: u64, verdict: &mut Verdict) {
+    if stream.too_old && stream.last >= floor {
+        let text = format!("m{} has forgotten what came after {}", stream.op.master + 1, stream.last);
+        verdict.find(text, vec![shown(stream, stream.last)]);
+    }
+}
+
+/// History is kept from here on for certain: nobody asked for more to be forgotten, nor did time.
+fn floor(evidence: &Evidence) -> u64 {
+    if evidence.length + AROUND > FORGOTTEN_AFTER {
+        return u64::MAX;
+    }
+    evidence.of("compaction").filter_map(|op| op.input.as_u64()).max().unwrap_or(0)
+}
+
 /// A stream that waited for a revision saw it.
 fn arrived(stream: &Stream<'_>, verdict: &mut Verdict) {
-    if let Some(until) = stream.op.input["until"].as_u64().filter(|until| stream.last < *until) {
+    if let Some(until) = stream.op.input["until"].as_u64().filter(|until| !stream.too_old && stream.last < *until) {
         let text = format!("m{} showed changes up to {} only, and not {until}", stream.op.master + 1, stream.last);
         verdict.find(text, vec![shown(stream, stream.last)]);
     }

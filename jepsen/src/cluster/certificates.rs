@@ -1,7 +1,6 @@
 //! Certificates for a cluster whose masters know each other by address.
 
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
@@ -12,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 pub(super) fn issue(folder: &Path, masters: usize, nodes: usize, addresses: &[String]) -> Result<()> {
     let binary = tests_e2e::cluster::binary();
     let at = |name: &str| folder.join(name).display().to_string();
-    let mut command = Command::new(&binary);
+    let mut command = super::tool();
     command.args(["certs", "issue"]);
     command.arg(format!("--authority={}", at("authority"))).arg(format!("--admin={}", at("admin")));
     command.args((1..=masters).map(|i| format!("--master=m{i}={}", at(&format!("m{i}/tls")))));
@@ -20,5 +19,10 @@ pub(super) fn issue(folder: &Path, masters: usize, nodes: usize, addresses: &[St
     command.args(addresses.iter().map(|address| format!("--san={address}")));
     let output = command.output().with_context(|| format!("running {}; ./x chaos builds it", binary.display()))?;
     ensure!(output.status.success(), "issuing certificates: {}", String::from_utf8_lossy(&output.stderr));
+    // With the authority's key a master can take others in.
+    for master in 1..=masters {
+        let copy = folder.join(format!("m{master}/tls/ca.key"));
+        std::fs::copy(folder.join("authority/ca.key"), &copy).with_context(|| format!("writing {}", copy.display()))?;
+    }
     Ok(())
 }

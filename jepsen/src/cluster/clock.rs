@@ -20,6 +20,9 @@ pub fn library() -> Option<PathBuf> {
 /// # Errors
 /// When the file cannot be written.
 pub(super) fn set(file: &Path, seconds: i64) -> Result<()> {
+    if let Some(folder) = file.parent() {
+        fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+    }
     // Replaced whole: the library reads it at any moment.
     let partial = file.with_extension("partial");
     fs::write(&partial, format!("{seconds:+}s\n")).with_context(|| format!("writing {}", partial.display()))?;

@@ -4,6 +4,7 @@ mod certificates;
 pub mod clock;
 pub mod disk;
 pub mod network;
+mod orders;
 mod process;
 mod site;
 
@@ -49,7 +50,7 @@ pub struct Options {
 
 /// A running cluster. Everything it is made of dies with it.
 pub struct Cluster {
-    // In the order in which they are dropped: processes, what they stand on, where it lies.
+    // In the order in which they are dropped: processes, what they stand on, where it lies. The last one is the spare.
     processes: Vec<Mutex<Option<Process>>>,
     agent: Mutex<Option<Process>>,
     disks: Vec<Disk>,
@@ -105,11 +106,13 @@ impl Cluster {
             site,
             environment,
             credentials,
-            processes: (0..masters).map(|_| Mutex::new(None)).collect(),
+            processes: (0..=masters).map(|_| Mutex::new(None)).collect(),
             agent: Mutex::new(None),
         };
-        for index in 0..masters {
+        for index in 0..=masters {
             cluster.set_clock(index, 0)?;
+        }
+        for index in 0..masters {
             cluster.launch(index)?;
         }
         for index in 0..masters {
@@ -193,16 +196,10 @@ impl Cluster {
         Ok(true)
     }
 
+    /// A first master's: who they are, it knows from the beginning.
     fn command(&self, index: usize) -> Command {
-        let mut command = Command::new(tests_e2e::cluster::binary());
-        command
-            .arg("server")
-            .arg(format!("--name={}", name(index)))
-            .arg(format!("--cluster-id={}", self.id))
-            .arg(format!("--data-dir={}", self.data(index).display()))
-            .arg(format!("--tls-dir={}", self.folder().join(name(index)).join("tls").display()))
-            .arg(format!("--api-listen={}", self.site.api(index)))
-            .arg(format!("--peer-listen={}", self.site.peer(index)));
+        let mut command = self.server(index);
+        command.arg(format!("--cluster-id={}", self.id));
         for other in 0..self.masters {
             let (peer, api) = (self.site.peer(other), self.site.api(other));
             let mut member = format!("--member={}={},{peer},{api}", other + 1, name(other));
@@ -211,6 +208,19 @@ impl Cluster {
             }
             command.arg(member);
         }
+        command
+    }
+
+    /// What every master is started with.
+    fn server(&self, index: usize) -> Command {
+        let mut command = Command::new(tests_e2e::cluster::binary());
+        command
+            .arg("server")
+            .arg(format!("--name={}", name(index)))
+            .arg(format!("--data-dir={}", self.data(index).display()))
+            .arg(format!("--tls-dir={}", self.folder().join(name(index)).join("tls").display()))
+            .arg(format!("--api-listen={}", self.site.api(index)))
+            .arg(format!("--peer-listen={}", self.site.peer(index)));
         if self.etcd {
             command.arg(format!("--etcd-listen=https://{}", self.site.etcd(index)));
         }
@@ -352,13 +362,20 @@ impl Cluster {
     }
 }
 
+/// The binary under test, for what is no part of the cluster. One that has planted bugs wants to be told which.
+fn tool() -> Command {
+    let mut command = Command::new(tests_e2e::cluster::binary());
+    command.env(planted_bugs::VARIABLE, "none");
+    command
+}
+
 /// Whether the binary under test serves etcd's API.
 ///
 /// # Errors
 /// When it cannot be run.
 pub fn speaks_etcd() -> Result<bool> {
+    let output = tool().args(["server", "--help"]).output();
     let binary = tests_e2e::cluster::binary();
-    let output = Command::new(&binary).args(["server", "--help"]).output();
     let output = output.with_context(|| format!("running {}; ./x chaos builds it", binary.display()))?;
     Ok(String::from_utf8_lossy(&output.stdout).contains("--etcd-listen"))
 }

@@ -1,18 +1,24 @@
 //! What befalls a cluster, one nemesis a file, one row each in [`ALL`].
 
+mod backup;
 mod clocks;
+mod compaction;
+mod demote;
 mod disks;
+mod join;
 mod kill;
 mod partitions;
 mod pause;
 mod restart;
 mod weather;
 mod who;
+mod wipe;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::Result;
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use rand::rngs::StdRng;
@@ -29,10 +35,12 @@ pub enum Lane {
     Process,
     /// What lies between them.
     Network,
+    /// What an operator does while all goes on.
+    Upkeep,
 }
 
 /// All lanes.
-pub const LANES: &[Lane] = &[Lane::Process, Lane::Network];
+pub const LANES: &[Lane] = &[Lane::Process, Lane::Network, Lane::Upkeep];
 
 /// What a nemesis needs to be possible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,13 +53,15 @@ pub enum Need {
     Disk,
     /// Wall clocks in our hands.
     Clock,
+    /// The etcd face.
+    Etcd,
 }
 
 impl Need {
     /// Why it cannot be had at a site, with disks of ours or without, if it cannot.
     pub fn lacks(self, site: &dyn Site, disks: bool) -> Option<&'static str> {
         match self {
-            Self::Nothing => None,
+            Self::Nothing | Self::Etcd => None,
             Self::Network => {
                 site.weather().is_none().then_some("it needs network namespaces: root, /dev/net/tun, iproute2")
             }
@@ -96,6 +106,11 @@ pub static ALL: &[&Nemesis] = &[
     &weather::REORDERING,
     &weather::LOSS,
     &clocks::NEMESIS,
+    &wipe::NEMESIS,
+    &join::NEMESIS,
+    &demote::NEMESIS,
+    &compaction::NEMESIS,
+    &backup::NEMESIS,
 ];
 
 /// The nemesis of a name.
@@ -113,6 +128,12 @@ pub trait Fault: Send + Sync {
 
     /// Relents. The cluster may take a while to recover; this does not wait for it.
     fn end<'a>(&'a mut self, world: &'a World) -> BoxFuture<'a, Result<()>>;
+
+    /// Waits until nothing is left of it beyond the masters that it touched, which serve again already. False when something
+    /// is at the limit.
+    fn recovered<'a>(&'a self, _world: &'a World, _limit: Duration) -> BoxFuture<'a, bool> {
+        async { true }.boxed()
+    }
 }
 
 /// What a fault takes from the cluster while it lasts.

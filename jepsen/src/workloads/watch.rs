@@ -116,14 +116,19 @@ async fn last(world: Arc<World>, number: usize) -> anyhow::Result<()> {
         return Ok(());
     }
     let ops = world.recorder.ops();
-    let revisions = |f: fn(u64, u64) -> u64| {
-        let all = ops.iter().filter(|op| op.workload == "watch" && op.f != "watch");
-        all.filter_map(|op| op.result()?["revision"].as_u64()).reduce(f)
-    };
-    if let (Some(first), Some(until)) = (revisions(u64::min), revisions(u64::max)) {
-        let patience = Duration::from_secs(10);
-        let mut session = Session::new(world.clone());
-        stream(&world, &mut session, 100 + number, number, first, patience, Some(until)).await;
+    let changes = ops.iter().filter(|op| op.workload == "watch" && op.f != "watch");
+    let mut revisions: Vec<u64> = changes.filter_map(|op| op.result()?["revision"].as_u64()).collect();
+    revisions.sort_unstable();
+    let Some(until) = revisions.last().copied() else { return Ok(()) };
+    let patience = Duration::from_secs(10);
+    let mut session = Session::new(world.clone());
+    let mut first = 0;
+    while let Some(from) = revisions.get(first).copied() {
+        match stream(&world, &mut session, 100 + number, number, from, patience, Some(until)).await {
+            // What was compacted is gone: half as far back.
+            Streamed::TooOld => first += (revisions.len() - first).div_ceil(2),
+            Streamed::To(_) | Streamed::Refused => break,
+        }
     }
     Ok(())
 }

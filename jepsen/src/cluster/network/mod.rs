@@ -30,7 +30,7 @@ fn address(index: usize) -> [u8; 4] {
     [10, 77, 0, u8::try_from(index + 1).expect("a handful of masters")]
 }
 
-/// Masters apart from each other.
+/// Masters apart from each other, and one place more for a master that joins.
 pub struct Network {
     namespaces: Vec<Namespace>,
     weather: Arc<Weather>,
@@ -49,21 +49,21 @@ pub fn enter() -> Result<()> {
 }
 
 impl Network {
-    /// Makes a namespace for each master and joins them, and this one, by a relay.
+    /// Makes a namespace for each master and one more, and joins them, and this one, by a relay.
     ///
     /// # Errors
     /// When the kernel has no tun, or `ip` is missing.
     pub fn new(masters: usize, seed: u64) -> Result<Self> {
         let mut namespaces = Vec::new();
         let mut ends = Vec::new();
-        for index in 0..masters {
+        for index in 0..=masters {
             let namespace = Namespace::new()?;
             ends.push((address(index), namespace.within(|| tun::open(address(index)))?));
             namespaces.push(namespace);
         }
         let clients = [10, 77, 0, CLIENTS];
         ends.push((clients, tun::open(clients)?));
-        let weather = Arc::new(Weather::new(masters));
+        let weather = Arc::new(Weather::new(masters + 1));
         let relay = Relay::start(ends, weather.clone(), seed)?;
         Ok(Self { namespaces, weather, _relay: relay })
     }
