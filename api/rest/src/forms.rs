@@ -9,10 +9,11 @@ use api_schema::{Schema, protobuf};
 use bytes::Bytes;
 use raft_state::Entry;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::Status;
 use crate::object::decode;
+use crate::skim::skim;
 
 #[derive(Default)]
 struct Forms {
@@ -35,6 +36,7 @@ struct Face {
     protobuf: OnceLock<Bytes>,
 }
 
+/// What a selector of labels reads.
 #[derive(Deserialize)]
 struct Head {
     #[serde(default)]
@@ -44,7 +46,7 @@ struct Head {
 #[derive(Default, Deserialize)]
 struct Metadata {
     #[serde(default)]
-    labels: std::collections::BTreeMap<String, String>,
+    labels: Map<String, Value>,
 }
 
 fn face<'e>(kind: &Kind, entry: &'e Entry) -> &'e Face {
@@ -56,20 +58,21 @@ fn face<'e>(kind: &Kind, entry: &'e Entry) -> &'e Face {
 }
 
 fn make(kind: &Kind, entry: &Entry) -> Face {
-    let boxed = |text: String| text.into_boxed_str();
+    let boxed = |text: &str| text.to_owned().into_boxed_str();
+    let listed = |labels: &Map<String, Value>| {
+        labels.iter().map(|(key, value)| (boxed(key), boxed(value.as_str().unwrap_or_default()))).collect()
+    };
     if kind.selectable.is_empty() && kind.stored_as.is_none() {
-        let head: Head = serde_json::from_slice(&entry.value).unwrap_or(Head { metadata: Metadata::default() });
-        let labels = head.metadata.labels.into_iter().map(|(k, v)| (boxed(k), boxed(v))).collect();
-        return Face { labels, fields: Vec::new(), json: None, protobuf: OnceLock::new() };
+        let labels = serde_json::from_slice(&entry.value).map(|head: Head| listed(&head.metadata.labels));
+        return Face { labels: labels.unwrap_or_default(), fields: Vec::new(), json: None, protobuf: OnceLock::new() };
     }
-    let object = decode(kind, entry).unwrap_or_default();
-    let labels = object["metadata"]["labels"]
-        .as_object()
-        .into_iter()
-        .flatten()
-        .map(|(k, v)| (boxed(k.clone()), boxed(v.as_str().unwrap_or_default().to_owned())))
-        .collect();
-    let fields = kind.selectable.iter().map(|(_, read)| boxed(read(&object))).collect();
+    let object = match kind.stored_as {
+        // What selectors read lies in no list.
+        None => skim(&entry.value).unwrap_or_default(),
+        Some(_) => decode(kind, entry).unwrap_or_default(),
+    };
+    let labels = object["metadata"]["labels"].as_object().map(listed).unwrap_or_default();
+    let fields = kind.selectable.iter().map(|(_, read)| read(&object).into_boxed_str()).collect();
     let json = kind.stored_as.map(|_| object.to_string().into());
     Face { labels, fields, json, protobuf: OnceLock::new() }
 }

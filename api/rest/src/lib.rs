@@ -26,6 +26,7 @@ mod openapi;
 mod query;
 mod review;
 mod route;
+mod skim;
 mod sub;
 mod table;
 pub mod token;
