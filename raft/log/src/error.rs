@@ -57,6 +57,23 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether what lies on the disk is not what was written there, so that neither waiting nor another try can help.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Damaged { .. } | Self::TailLost { .. } => true,
+            // A file that the database knows of and that is gone is no error of the disk at this moment.
+            Self::Database(error) => {
+                error.kind() == rocksdb::ErrorKind::Corruption || error.as_ref().contains("No such file or directory")
+            }
+            Self::File { .. } | Self::InUse { .. } | Self::UnknownVersion { .. } => false,
+        }
+    }
+
+    /// The same of an error that has passed through the standard library's.
+    pub fn is_damage_in(error: &io::Error) -> bool {
+        error.get_ref().and_then(|cause| cause.downcast_ref::<Self>()).is_some_and(Self::is_damage)
+    }
+
     pub(crate) fn file(path: &std::path::Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::File { path, source }

@@ -26,10 +26,10 @@ impl Identity {
     /// When the file cannot be read or is damaged.
     pub fn read(folder: &Path) -> Result<Option<Self>, Error> {
         let path = folder.join(FILE);
-        match fs::read_to_string(&path) {
-            Ok(text) => Self::parse(&text).map(Some).ok_or_else(|| Error::Damaged {
+        match fs::read(&path) {
+            Ok(text) => Self::parse(&String::from_utf8_lossy(&text)).map(Some).ok_or_else(|| Error::Damaged {
                 what: "the identity of the data folder",
-                detail: format!("{} does not read `cluster`, `member`, `birth`", path.display()),
+                detail: format!("{} does not read `cluster`, `member`, `birth`, and their checksum", path.display()),
             }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Error::file(&path)(error)),
@@ -41,17 +41,24 @@ impl Identity {
     /// # Errors
     /// When the disk refuses.
     pub fn write(&self, folder: &Path) -> Result<(), Error> {
+        folder::replace(&folder.join(FILE), self.text().as_bytes())
+    }
+
+    /// With a checksum, for under another member's number this one would vote in its place.
+    fn text(&self) -> String {
         let text = format!("cluster {}\nmember {}\nbirth {}\n", self.cluster, self.member, self.birth);
-        folder::replace(&folder.join(FILE), text.as_bytes())
+        let sum = crc32c::crc32c(text.as_bytes());
+        format!("{text}checksum {sum:08x}\n")
     }
 
     fn parse(text: &str) -> Option<Self> {
         let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        Some(Self {
+        let identity = Self {
             cluster: field("cluster")?.to_owned(),
             member: field("member")?.parse().ok()?,
             birth: field("birth")?.parse().ok()?,
-        })
+        };
+        (identity.text() == text).then_some(identity)
     }
 }
 
@@ -66,7 +73,15 @@ mod tests {
         let identity = Identity { cluster: "c 1".to_owned(), member: 7, birth: 99 };
         identity.write(folder.path()).unwrap();
         assert_eq!(Identity::read(folder.path()).unwrap(), Some(identity));
-        fs::write(folder.path().join(FILE), "member 7\n").unwrap();
+        let file = folder.path().join(FILE);
+        let right = fs::read(&file).unwrap();
+        for byte in 0..right.len() {
+            let mut bad = right.clone();
+            bad[byte] ^= 1;
+            fs::write(&file, bad).unwrap();
+            assert!(Identity::read(folder.path()).is_err(), "byte {byte}");
+        }
+        fs::write(&file, "member 7\n").unwrap();
         assert!(Identity::read(folder.path()).is_err());
     }
 }

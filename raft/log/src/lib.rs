@@ -22,4 +22,4 @@ pub use error::Error;
 pub use folder::{Folder, make_folder};
 pub use identity::Identity;
 pub use log::{Log, OnSync, Recovered};
-pub use state::{Applied, StateStore};
+pub use state::{Applied, OnUnreadable, StateStore};

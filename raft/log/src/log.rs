@@ -18,6 +18,8 @@ const VOTE: &[u8] = b"m/vote";
 const COMMITTED: &[u8] = b"m/committed";
 const PURGED: &[u8] = b"m/purged";
 const FORMAT: &[u8] = b"m/format";
+/// Counts the writes, so that one that was lost is missed.
+const WRITES: &[u8] = b"m/writes";
 
 /// Memory for unflushed records; there are two such buffers.
 const WRITE_BUFFER_BYTES: usize = 4 << 20;
@@ -41,6 +43,8 @@ pub struct Recovered {
 struct Flush {
     /// The last index that the append wrote; `None` for a barrier.
     index: Option<u64>,
+    /// The number of the write; 0 for a barrier.
+    write: u64,
     bytes: u64,
     done: Done,
 }
@@ -55,6 +59,9 @@ pub struct Log {
     flusher: Option<JoinHandle<()>>,
     on_sync: Arc<OnceLock<OnSync>>,
     tail: Arc<Mutex<Tail>>,
+    /// The number of the last write. Locked while one is made, so that they lie in the database in the order of their
+    /// numbers.
+    writes: Mutex<u64>,
     bytes_appended: AtomicU64,
 }
 
@@ -100,13 +107,18 @@ impl Log {
         folder::make_folder(path)?;
         let db = DB::open(&options, path.join("rocksdb"))?;
         check_format(&db)?;
-        let (tail, acknowledged) = Tail::open(&path.join("tail"))?;
+        let (tail, known) = Tail::open(&path.join("tail"))?;
         // RocksDB syncs what is in its folder, and not the folder's own name.
         folder::sync(path)?;
         let recovered = Self::recover(&db)?;
         let end = recovered.range.map(|(_, last)| last).or(recovered.purged.as_ref().map(|(i, _)| *i)).unwrap_or(0);
-        if end < acknowledged {
-            return Err(Error::TailLost { end, acknowledged });
+        if end < known.index {
+            return Err(Error::TailLost { end, acknowledged: known.index });
+        }
+        let writes = count_of_writes(&db)?;
+        if writes < known.write {
+            let detail = format!("write {writes} is the last one, but write {} was synced", known.write);
+            return Err(Error::Damaged { what: "the log", detail });
         }
         let db = Arc::new(db);
         let tail = Arc::new(Mutex::new(tail));
@@ -125,6 +137,7 @@ impl Log {
             flusher: Some(flusher),
             on_sync,
             tail,
+            writes: Mutex::new(writes),
             bytes_appended: AtomicU64::new(0),
         };
         Ok((log, recovered))
@@ -137,12 +150,7 @@ impl Log {
         };
         let purged: Option<(u64, Vec<u8>)> =
             get(PURGED)?.map(|bytes| codec::decode("the purge mark", &bytes)).transpose()?;
-        let first = db.iterator(IteratorMode::From(&key(0), Direction::Forward)).next().transpose()?;
-        let last = db.iterator(IteratorMode::From(&key(u64::MAX), Direction::Reverse)).next().transpose()?;
-        let range = match (first.and_then(|(k, _)| index_of(&k)), last.and_then(|(k, _)| index_of(&k))) {
-            (Some(first), Some(last)) => Some((first, last)),
-            _ => None,
-        };
+        let range = check_records(db)?;
         let recovered = Recovered {
             vote: get(VOTE)?,
             committed: get(COMMITTED)?,
@@ -175,10 +183,31 @@ impl Log {
             batch.put(key(*index), codec::seal(*index, record));
             bytes += record.len() as u64;
         }
-        self.db.write(batch)?;
+        let write = {
+            let mut writes = self.writes.lock().unwrap_or_else(PoisonError::into_inner);
+            self.write(&mut writes, batch, &WriteOptions::default())?
+        };
         self.bytes_appended.fetch_add(bytes, Ordering::Relaxed);
-        self.enqueue(Flush { index: records.last().map(|(index, _)| *index), bytes, done });
+        self.enqueue(Flush { index: records.last().map(|(index, _)| *index), write, bytes, done });
         Ok(())
+    }
+
+    /// Writes a batch with its number.
+    fn write(&self, writes: &mut u64, mut batch: WriteBatch, options: &WriteOptions) -> Result<u64, Error> {
+        let number = *writes + 1;
+        batch.put(WRITES, codec::seal(0, &number.to_le_bytes()));
+        self.db.write_opt(batch, options)?;
+        *writes = number;
+        Ok(number)
+    }
+
+    /// Writes a batch that is on the disk when this returns, and so is the marker.
+    fn write_through(&self, batch: WriteBatch) -> Result<(), Error> {
+        let mut writes = self.writes.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = self.write(&mut writes, batch, &synced())?;
+        self.db.flush_wal(true)?;
+        let mut tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
+        tail.mark_now(number).map_err(Error::file(Path::new("tail")))
     }
 
     fn enqueue(&self, flush: Flush) {
@@ -220,17 +249,18 @@ impl Log {
     pub fn truncate_after(&self, index: u64) -> Result<(), Error> {
         // Appends on their way to the disk would raise the marker again: let them arrive.
         let (told, arrived) = mpsc::channel();
-        self.enqueue(Flush { index: None, bytes: 0, done: Box::new(move |result| drop(told.send(result))) });
+        self.enqueue(Flush { index: None, write: 0, bytes: 0, done: Box::new(move |result| drop(told.send(result))) });
         if let Ok(result) = arrived.recv() {
             result?;
         }
         // First the marker: a crash in between leaves a log that is longer than the marker says, which is no loss.
-        let mut tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
-        tail.lower(index).map_err(Error::file(Path::new("tail")))?;
+        {
+            let mut tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
+            tail.lower(index).map_err(Error::file(Path::new("tail")))?;
+        }
         let mut batch = WriteBatch::default();
         batch.delete_range(key(index + 1), key(u64::MAX));
-        self.db.write_opt(batch, &synced())?;
-        Ok(self.db.flush_wal(true)?)
+        self.write_through(batch)
     }
 
     /// Forgets records up to `index`, whose opaque id is kept. Blocks until the mark is on the disk.
@@ -241,8 +271,7 @@ impl Log {
         let mut batch = WriteBatch::default();
         batch.put(PURGED, codec::seal(0, &codec::encode(&(index, id))));
         batch.delete_range(key(0), key(index + 1));
-        self.db.write_opt(batch, &synced())?;
-        Ok(self.db.flush_wal(true)?)
+        self.write_through(batch)
     }
 
     /// Saves the vote. Blocks until it is on the disk: a vote forgotten could be given twice.
@@ -253,8 +282,9 @@ impl Log {
         if planted!(VoteNotPersisted) {
             return Ok(());
         }
-        self.db.put_opt(VOTE, codec::seal(0, vote), &synced())?;
-        Ok(self.db.flush_wal(true)?)
+        let mut batch = WriteBatch::default();
+        batch.put(VOTE, codec::seal(0, vote));
+        self.write_through(batch)
     }
 
     /// Saves how far the log is committed, a hint for a faster start: durable with the next append.
@@ -292,6 +322,33 @@ fn check_format(db: &DB) -> Result<(), Error> {
     }
 }
 
+/// Reads every record: one that is damaged or missing is found now, and not when a peer or apply asks for it. The first and
+/// the last index.
+fn check_records(db: &DB) -> Result<Option<(u64, u64)>, Error> {
+    let mut range: Option<(u64, u64)> = None;
+    for item in db.iterator(IteratorMode::From(&key(0), Direction::Forward)) {
+        let (found, sealed) = item?;
+        let Some(index) = index_of(&found) else { break };
+        codec::open("a record of the log", index, &sealed)?;
+        range = match range {
+            None => Some((index, index)),
+            Some((first, last)) if index == last + 1 => Some((first, index)),
+            Some((_, last)) => {
+                let detail = format!("record {} is missing", last + 1);
+                return Err(Error::Damaged { what: "the log", detail });
+            }
+        };
+    }
+    Ok(range)
+}
+
+fn count_of_writes(db: &DB) -> Result<u64, Error> {
+    let Some(sealed) = db.get(WRITES)? else { return Ok(0) };
+    let bytes = codec::open("the count of writes", 0, &sealed)?;
+    let damaged = |_| Error::Damaged { what: "the count of writes", detail: "it is no number".to_owned() };
+    bytes.try_into().map(u64::from_le_bytes).map_err(damaged)
+}
+
 /// Syncs what was appended: one sync for all that wait.
 fn flush(db: &DB, tail: &Mutex<Tail>, queue: &mpsc::Receiver<Flush>, on_sync: &OnceLock<OnSync>) {
     while let Ok(first) = queue.recv() {
@@ -307,9 +364,10 @@ fn flush(db: &DB, tail: &Mutex<Tail>, queue: &mpsc::Receiver<Flush>, on_sync: &O
             if planted!(NoFsync) {
                 return Ok(());
             }
-            let Some(index) = waiting.iter().rev().find_map(|flush| flush.index) else { return Ok(()) };
+            let last = waiting.iter().rev().find_map(|flush| flush.index.map(|index| (index, flush.write)));
+            let Some((index, write)) = last else { return Ok(()) };
             let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
-            tail.mark(index).map_err(Error::file(Path::new("tail")))
+            tail.mark(index, write).map_err(Error::file(Path::new("tail")))
         });
         tracing::trace!(appends = waiting.len(), bytes, "log synced");
         let failure = synced.err().map(|error| error.to_string());
@@ -386,5 +444,50 @@ mod tests {
         assert!(matches!(log.read(1, 6, usize::MAX), Err(Error::Damaged { .. })));
         log.db.put(key(3), codec::seal(4, b"in the wrong place")).unwrap();
         assert!(matches!(log.read(1, 6, usize::MAX), Err(Error::Damaged { .. })));
+    }
+
+    #[test]
+    fn a_write_that_was_synced_and_is_gone_is_missed_whatever_it_was() {
+        let check = |name: &str, write: &dyn Fn(&Log)| {
+            let folder = tempfile::tempdir().unwrap();
+            let (log, _) = Log::open(folder.path()).unwrap();
+            append(&log, 1..=5);
+            drop(log);
+            let database = folder.path().join("rocksdb");
+            let kept = folder.path().join("kept");
+            copy(&database, &kept);
+            let (log, _) = Log::open(folder.path()).unwrap();
+            write(&log);
+            drop(log);
+            // The disk forgets what came since, but for the marker.
+            std::fs::remove_dir_all(&database).unwrap();
+            std::fs::rename(&kept, &database).unwrap();
+            assert!(Log::open(folder.path()).is_err(), "{name} is not missed");
+        };
+        check("an append", &|log| append(log, 6..=6));
+        check("a vote", &|log| log.save_vote(b"vote").unwrap());
+        check("a cut, and an append in its place", &|log| {
+            log.truncate_after(4).unwrap();
+            append(log, 5..=5);
+        });
+        check("a purge", &|log| log.purge(2, b"id").unwrap());
+    }
+
+    fn copy(from: &Path, to: &Path) {
+        std::fs::create_dir_all(to).unwrap();
+        for entry in std::fs::read_dir(from).unwrap() {
+            let path = entry.unwrap().path();
+            std::fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_record_that_is_damaged_on_the_disk_is_found_at_the_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let (log, _) = Log::open(folder.path()).unwrap();
+        append(&log, 1..=5);
+        log.db.put(key(3), codec::seal(4, b"in the wrong place")).unwrap();
+        drop(log);
+        assert!(Log::open(folder.path()).is_err());
     }
 }

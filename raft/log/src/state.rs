@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use raft_state::history::{History, Stored};
 use raft_state::port::BoxFuture;
@@ -62,7 +62,11 @@ pub struct StateStore {
     root: PathBuf,
     db: RwLock<Arc<DB>>,
     marks: Mutex<Marks>,
+    on_unreadable: OnceLock<OnUnreadable>,
 }
+
+/// Told when what was written cannot be read.
+pub type OnUnreadable = Box<dyn Fn(&Error) + Send + Sync>;
 
 /// The low-water mark of each boot as it is stored. Outcomes up to a new mark are deleted one by one: deleting their range
 /// would leave a range tombstone for each command, and RocksDB takes quadratic time to flush those.
@@ -155,8 +159,19 @@ impl StateStore {
         let db = open_database(&folder_of(root, number))?;
         folder::sync(root)?;
         let Loaded { state, applied, marks } = load(&db, keyring)?;
-        let store = Self { root: root.to_owned(), db: RwLock::new(Arc::new(db)), marks: Mutex::new(marks) };
+        let store = Self {
+            root: root.to_owned(),
+            db: RwLock::new(Arc::new(db)),
+            marks: Mutex::new(marks),
+            on_unreadable: OnceLock::new(),
+        };
         Ok((store, state, applied))
+    }
+
+    /// Has readers of history that cannot be read told. Those who wait for it wait for ever, for a page with a gap would be a
+    /// lie: whoever is told ends the process. The first call counts.
+    pub fn on_unreadable(&self, told: OnUnreadable) {
+        let _ = self.on_unreadable.set(told);
     }
 
     fn db(&self) -> Arc<DB> {
@@ -264,8 +279,14 @@ impl StateStore {
         let db = DB::open_cf_for_read_only(&options(), path, FAMILIES, false)?;
         match db.get_cf(family(&db, META), FORMAT)? {
             Some(found) if found == [codec::VERSION] => {}
-            found => {
-                let found = found.and_then(|f| f.first().copied()).unwrap_or(0);
+            None => {
+                return Err(Error::Damaged {
+                    what: "the snapshot",
+                    detail: "it does not say what it holds".to_owned(),
+                });
+            }
+            Some(found) => {
+                let found = found.first().copied().unwrap_or(0);
                 return Err(Error::UnknownVersion { what: "the snapshot", found, supported: codec::VERSION });
             }
         }
@@ -287,7 +308,7 @@ impl StateStore {
         folder::sync(&self.root)?;
         let db = open_database(&path)?;
         let Loaded { state, applied, marks } = load(&db, keyring)?;
-        folder::replace(&self.root.join("current"), next.to_string().as_bytes())?;
+        folder::replace(&self.root.join("current"), named(next).as_bytes())?;
         *self.db.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(db);
         *self.marks.lock().unwrap_or_else(PoisonError::into_inner) = marks;
         remove_others(&self.root, next)?;
@@ -307,17 +328,33 @@ fn folder_of(root: &Path, number: u64) -> PathBuf {
     root.join(format!("state-{number}"))
 }
 
+/// What the file `current` says: the number, and a checksum, for a wrong number would lose everything.
+fn named(number: u64) -> String {
+    format!("{number} {:08x}\n", crc32c::crc32c(&number.to_le_bytes()))
+}
+
 /// The number of the folder in use.
 fn current(root: &Path) -> Result<u64, Error> {
     let path = root.join("current");
-    match fs::read_to_string(&path) {
-        Ok(text) => text
-            .trim()
-            .parse()
-            .map_err(|_| Error::Damaged { what: "the state", detail: "`current` is no number".to_owned() }),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
-        Err(error) => Err(Error::file(&path)(error)),
+    let damaged = |detail: &str| Error::Damaged { what: "the state", detail: detail.to_owned() };
+    let number = match fs::read(&path) {
+        Ok(bytes) => {
+            let text = String::from_utf8_lossy(&bytes);
+            let number = text.split_whitespace().next().and_then(|number| number.parse().ok());
+            let number = number.filter(|number| text == named(*number));
+            number.ok_or_else(|| damaged("the file `current` names no folder"))?
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
+        Err(error) => return Err(Error::file(&path)(error)),
+    };
+    // What is not there must not be begun anew beside what is.
+    let mut others = fs::read_dir(root).map_err(Error::file(root))?.filter_map(Result::ok);
+    if others.any(|entry| entry.file_name().to_string_lossy().starts_with("state-"))
+        && !folder_of(root, number).exists()
+    {
+        return Err(damaged("the folder that `current` names is not there"));
     }
+    Ok(number)
 }
 
 /// Removes what an interrupted or finished install left behind.
@@ -439,13 +476,17 @@ impl History for StateStore {
         Box::pin(async move {
             let read = tokio::task::spawn_blocking(move || page(&db, after, max));
             match read.await {
-                Ok(Ok(page)) => page,
+                Ok(Ok(page)) => return page,
                 Ok(Err(error)) => {
                     tracing::error!(%error, "history cannot be read");
-                    Vec::new()
+                    if let Some(told) = self.on_unreadable.get() {
+                        told(&error);
+                    }
                 }
-                Err(_) => Vec::new(),
+                Err(error) => tracing::error!(%error, "history was not read"),
             }
+            // An empty page would say that nothing happened since.
+            std::future::pending().await
         })
     }
 }
@@ -470,4 +511,32 @@ fn page(db: &DB, after: Revision, max: usize) -> Result<Vec<Stored>, Error> {
         page.push(Stored { place, record, previous });
     }
     Ok(page)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
+
+    use raft_state::solo::TestKeyring;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn history_that_cannot_be_read_is_told_of_and_not_skipped() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, ..) = StateStore::open(folder.path(), Arc::new(TestKeyring)).unwrap();
+        let db = store.db();
+        let place = Place { revision: 7, sub: 0 };
+        db.put_cf_opt(family(&db, VERSIONS), version_key(place), codec::seal(8, b"of another place"), &unlogged())
+            .unwrap();
+        let told = Arc::new(AtomicBool::new(false));
+        let heard = told.clone();
+        store.on_unreadable(Box::new(move |error| heard.store(error.is_damage(), Ordering::Release)));
+        let mut reading = store.after(1, 10);
+        while !told.load(Ordering::Acquire) {
+            let page = tokio::time::timeout(Duration::from_millis(1), &mut reading).await;
+            assert!(page.is_err(), "a page was served: {page:?}");
+        }
+    }
 }

@@ -228,3 +228,33 @@ fn what_an_interrupted_compaction_left_behind_does_not_come_back_to_life() {
     assert_eq!(world.live(), live);
     assert_eq!(live.len(), 1);
 }
+
+#[test]
+fn a_wrong_name_of_the_state_does_not_begin_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut world, _) = World::open(folder.path());
+    fill(&mut world);
+    let received = folder.path().join("received");
+    world.store.checkpoint(&received).unwrap();
+    world.store.install(&received, Arc::new(TestKeyring)).unwrap();
+    drop(world);
+    let current = folder.path().join("current");
+    let right = std::fs::read_to_string(&current).unwrap();
+    assert!(right.starts_with('1'), "{right}");
+    let check = |text: Option<&str>| {
+        match text {
+            Some(text) => std::fs::write(&current, text).unwrap(),
+            None => std::fs::remove_file(&current).unwrap(),
+        }
+        let opened = StateStore::open(folder.path(), Arc::new(TestKeyring));
+        assert!(folder.path().join("state-1").exists(), "{text:?} took the state away");
+        assert!(matches!(opened, Err(Error::Damaged { .. })), "{text:?}");
+    };
+    // A flipped bit makes a 3 of a 1.
+    check(Some(&right.replacen('1', "3", 1)));
+    check(Some("3 "));
+    check(Some(""));
+    check(None);
+    std::fs::write(&current, right).unwrap();
+    assert!(StateStore::open(folder.path(), Arc::new(TestKeyring)).is_ok());
+}

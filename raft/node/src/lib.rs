@@ -12,7 +12,8 @@
 //! - a leader that no quorum has answered within the lease refuses writes and reads, and says so in its standing;
 //! - a learner votes only when it has caught up; an id that was removed, or whose folder was emptied, never votes again;
 //! - every peer message names protocol version, cluster, sender and addressee, and is refused when one of them is wrong;
-//! - whatever breaks storage or the Raft core ends the process.
+//! - whatever breaks storage or the Raft core ends the process; what is damaged on the disk is never served: the member is
+//!   fenced, and rebuilt from its peers under a new id.
 
 mod batch;
 mod checkpoint;
@@ -22,6 +23,7 @@ mod disk;
 mod exit;
 pub mod faults;
 mod fence;
+mod fenced;
 mod form;
 mod forward;
 mod host;
@@ -35,6 +37,7 @@ mod node;
 mod peer;
 mod progress;
 mod reads;
+mod rebuild;
 mod record;
 mod registry;
 mod route;

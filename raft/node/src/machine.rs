@@ -20,6 +20,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::checkpoint::{Checkpoint, Checkpoints};
 use crate::disk::{StoredId, StoredVoters, loaded_id, stored_id};
 use crate::fence::Retired;
+use crate::fenced::Fence;
 use crate::metrics::{Metrics, increment};
 use crate::record;
 use crate::registry::{Ids, Registry};
@@ -130,8 +131,11 @@ pub(crate) fn open(
     metrics: Arc<Metrics>,
     registry: Arc<Registry>,
     retired: Retired,
+    fence: Fence,
 ) -> io::Result<Opened> {
     let (store, state, found) = StateStore::open(&folder.join("state"), keyring.clone())?;
+    let reported = fence.clone();
+    store.on_unreadable(Box::new(move |error| reported.unreadable(error)));
     let position = decode_applied(&found)?;
     let store = Arc::new(store);
     let checkpoints = Arc::new(Checkpoints::open(&folder.join("snapshots"), store.clone(), metrics.clone())?);
@@ -149,6 +153,7 @@ pub(crate) fn open(
         metrics,
         registry,
         retired,
+        fence,
         position: position_sender,
         applied: applied_sender,
     };
@@ -168,6 +173,7 @@ struct Applier {
     metrics: Arc<Metrics>,
     registry: Arc<Registry>,
     retired: Retired,
+    fence: Fence,
     position: watch::Sender<SnapshotMeta>,
     applied: watch::Sender<Applied>,
 }
@@ -248,11 +254,12 @@ impl Applier {
 
     /// Deletes what nobody can read any more, beside everything else.
     fn compact(&self, to: Revision) {
-        let (store, metrics) = (self.store.clone(), self.metrics.clone());
+        let (store, metrics, fence) = (self.store.clone(), self.metrics.clone(), self.fence.clone());
         let spawned = std::thread::Builder::new().name("compact".to_owned()).spawn(move || {
             let started = Instant::now();
             match store.compact(to) {
                 Ok(()) => metrics.compaction_us.record_elapsed(started),
+                Err(e) if e.is_damage() => fence.unreadable(&e),
                 Err(e) => tracing::warn!("deleting history up to revision {to}: {e}"),
             }
         });
@@ -285,9 +292,9 @@ impl Applier {
 }
 
 impl Machine {
-    /// Whether the state holds anything: then this member has a past.
-    pub(crate) fn has_applied(&self) -> bool {
-        self.position.borrow().last_log_id.is_some()
+    /// Up to where the state was applied when it was opened, or since; `None` when this member has no past.
+    pub(crate) fn applied(&self) -> Option<LogId> {
+        self.position.borrow().last_log_id
     }
 }
 

@@ -19,6 +19,7 @@ use crate::disk::LogDisk;
 use crate::exit::Exit;
 use crate::faults::Faults;
 use crate::fence::Retired;
+use crate::fenced::{self, Fence};
 use crate::form::form_cluster;
 use crate::host::{self, Disk, Host};
 use crate::leader::{Contact, LeaderView};
@@ -40,6 +41,7 @@ use crate::peer::port;
 use crate::peer::server::MemberService;
 use crate::peer::snapshot::Receiver;
 use crate::reads::{Reads, Rounds};
+use crate::rebuild::{self, Trouble};
 use crate::registry::Registry;
 use crate::route::Router;
 use crate::standing::Observer;
@@ -78,12 +80,31 @@ pub enum StartError {
         /// Why not.
         reason: String,
     },
+    /// What lies in the data folder is damaged, or was found to differ from what the others have, and there is nobody to
+    /// rebuild this member from.
+    #[error("this member is fenced, its data in {folder} are not served: {reason}", folder = .folder.display())]
+    Fenced {
+        /// The data folder.
+        folder: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
     /// Raft refuses to start from what it found.
     #[error("Raft does not start: {0}")]
     Raft(String),
     /// The system gives us no threads.
     #[error("starting threads: {0}")]
     Threads(#[from] io::Error),
+}
+
+impl StartError {
+    fn of(config: &NodeConfig, trouble: Trouble) -> Self {
+        let folder = config.data_dir.clone();
+        match trouble {
+            Trouble::Fenced(reason) => Self::Fenced { folder, reason },
+            Trouble::Other(error) => Self::Data { folder, reason: error.to_string() },
+        }
+    }
 }
 
 /// What tests put in place of the world.
@@ -130,15 +151,23 @@ async fn assemble(config: NodeConfig, hooks: Hooks) -> Result<(Arc<Node>, Disk),
         retired: Retired::default(),
         hooks,
     };
-    let Stores { lock, known, log_is_empty, log, state, received } = open(&config, &shared).await?;
-    let (closing, closed) = watch::channel(false);
-    let gate = Gate { cluster: known.cluster.clone(), birth: known.birth, member: Arc::default() };
-    port::serve(listener, server, gate.clone(), closed);
     let dialer = |identity: &Identity| {
         let letterhead =
             Letterhead { cluster: identity.cluster.clone(), id: identity.member, retired: shared.retired.clone() };
         Dialer::new(letterhead, &config.tls, &config.timing, shared.hooks.faults.clone())
     };
+    let stores = match open(&config, &shared).await {
+        Err(Trouble::Fenced(why)) => match rebuild::begin_anew(&config, dialer, &why).await {
+            Ok(()) => open(&config, &shared).await,
+            Err(trouble) => Err(trouble),
+        },
+        opened => opened,
+    };
+    let Stores { lock, known, log_is_empty, log, state, received } =
+        stores.map_err(|trouble| StartError::of(&config, trouble))?;
+    let (closing, closed) = watch::channel(false);
+    let gate = Gate { cluster: known.cluster.clone(), birth: known.birth, member: Arc::default() };
+    port::serve(listener, server, gate.clone(), closed);
     let asking = Identity { member: config.id, ..known.clone() };
     let admission = admission::settle(&config, known, log_is_empty, &dialer(&asking)).await;
     let admission =
@@ -310,27 +339,32 @@ struct Stores {
 }
 
 /// Opens log and state, on a thread of its own: the state is read whole.
-async fn open(config: &NodeConfig, shared: &Shared) -> Result<Stores, StartError> {
+async fn open(config: &NodeConfig, shared: &Shared) -> Result<Stores, Trouble> {
     let config_of = config.clone();
     let (id, folder, keyring) = (config.id, config.data_dir.clone(), config.keyring.clone());
     let retired = shared.retired.clone();
     let (metrics, flushes, registry) = (shared.metrics.clone(), shared.flushes.clone(), shared.registry.clone());
     let faults = shared.hooks.faults.clone();
+    let fence = Fence::new(&folder, shared.hooks.exit.clone());
     let work = move || {
         let lock = raft_log::Folder::lock(&folder)?;
+        if let Some(why) = fenced::reason(&folder)? {
+            return Err(Trouble::Fenced(why));
+        }
         let disk = LogDisk::open(&folder.join("log"), move || {
             if let Some(faults) = &faults {
                 faults.wait_for_disk(id);
             }
         })?;
         let nothing_logged = disk.extent().1.is_none();
-        let log = Log::new(disk, flushes, metrics.clone());
-        let state = machine::open(&folder, keyring, metrics, registry, retired)?;
+        let state = machine::open(&folder, keyring, metrics.clone(), registry, retired, fence)?;
+        rebuild::check_together(&disk, state.machine.applied())?;
+        let log = Log::new(disk, flushes, metrics);
         // A restored cluster begins with a state and no log.
-        let log_is_empty = nothing_logged && !state.machine.has_applied();
+        let log_is_empty = nothing_logged && state.machine.applied().is_none();
         let known = admission::remembered(&folder, &config_of, log_is_empty)?;
         let received = Receiver::new(folder.join("incoming"))?;
-        Ok::<_, io::Error>(Stores { lock, known, log_is_empty, log, state, received })
+        Ok(Stores { lock, known, log_is_empty, log, state, received })
     };
     let (done, opened) = oneshot::channel();
     std::thread::Builder::new().name("open".to_owned()).spawn(move || {
@@ -339,11 +373,7 @@ async fn open(config: &NodeConfig, shared: &Shared) -> Result<Stores, StartError
         // Whoever asked may have given up.
         drop(done.send(work()));
     })?;
-    opened
-        .await
-        .map_err(io::Error::other)
-        .flatten()
-        .map_err(|e| StartError::Data { folder: config.data_dir.clone(), reason: e.to_string() })
+    opened.await.map_err(|gone| Trouble::Other(io::Error::other(gone))).flatten()
 }
 
 /// Tells the processes of one member's life apart. Unguessable it need not be, only never the same twice.

@@ -64,8 +64,27 @@ pub(crate) async fn ask_around(config: &NodeConfig, known: Identity, dialer: &Di
     let mut said = Instant::now();
     loop {
         let round = Round::ask(config, &known, dialer).await;
-        if let Some(admission) = round.conclude(config, &known, dialer).await {
+        if let Some(identity) = round.admitted(config, &known, dialer).await {
+            return Admission { identity, begins: None };
+        }
+        if let Some(admission) = round.begin(config, &known) {
             return admission;
+        }
+        if said.elapsed() >= SAY_EVERY {
+            said = Instant::now();
+            round.explain();
+        }
+        tokio::time::sleep(ROUND).await;
+    }
+}
+
+/// Asks the others until they take this member in anew, which has a past that it cannot use: it never begins a cluster.
+pub(crate) async fn ask_to_be_taken_in(config: &NodeConfig, known: &Identity, dialer: &Dialer) -> Identity {
+    let mut said = Instant::now();
+    loop {
+        let round = Round::ask(config, known, dialer).await;
+        if let Some(identity) = round.admitted(config, known, dialer).await {
+            return identity;
         }
         if said.elapsed() >= SAY_EVERY {
             said = Instant::now();
@@ -93,32 +112,34 @@ impl Round {
         Self { answers: join_all(questions).await }
     }
 
-    async fn conclude(&self, config: &NodeConfig, known: &Identity, dialer: &Dialer) -> Option<Admission> {
-        let formed = self.answers.iter().filter_map(|(address, id, answer)| {
-            let answer = answer.as_ref().ok().filter(|answer| answer.formed)?;
-            Some((address, *id, answer))
-        });
-        let formed: Vec<_> = formed.collect();
+    /// Those that belong to a cluster that has begun: address, and id where it is known.
+    fn formed(&self) -> impl Iterator<Item = (&String, Option<u64>)> {
+        let formed = self.answers.iter().filter(|(.., answer)| answer.as_ref().is_ok_and(|answer| answer.formed));
+        formed.map(|(address, id, _)| (address, *id))
+    }
+
+    /// Who this member is in a cluster that has begun.
+    async fn admitted(&self, config: &NodeConfig, known: &Identity, dialer: &Dialer) -> Option<Identity> {
         // Also on the word of one whose cluster is not agreed upon yet: it may be waiting for this very member.
         let knows_us = |answer: &Result<pb::HelloResponse, _>| answer.as_ref().is_ok_and(|a| a.yours == known.birth);
         if config.is_first_member(config.id) && self.answers.iter().any(|(.., answer)| knows_us(answer)) {
-            return Some(Admission { identity: Identity { member: config.id, ..known.clone() }, begins: None });
+            return Some(Identity { member: config.id, ..known.clone() });
         }
-        for (address, id, _) in &formed {
+        for (address, id) in self.formed() {
             match enlist(config, known, dialer, id.unwrap_or(0), address).await {
                 Ok(member) => {
-                    tracing::info!(member, "this folder was empty: taken in under a new id");
-                    return Some(Admission { identity: Identity { member, ..known.clone() }, begins: None });
+                    tracing::info!(member, "this folder has no past to go on from: taken in under a new id");
+                    return Some(Identity { member, ..known.clone() });
                 }
                 Err(why) => tracing::info!("{address} does not take this member in yet: {why}"),
             }
         }
-        if formed.is_empty() { self.begin(config, known) } else { None }
+        None
     }
 
     /// A new cluster begins when every first member is there and has no past either.
     fn begin(&self, config: &NodeConfig, known: &Identity) -> Option<Admission> {
-        if !config.is_first_member(config.id) {
+        if !config.is_first_member(config.id) || self.formed().next().is_some() {
             return None;
         }
         let mut births = BTreeMap::from([(config.id, known.birth)]);
