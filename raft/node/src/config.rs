@@ -108,8 +108,8 @@ impl NodeConfig {
             election_timeout_min: ms(election_min),
             election_timeout_max: ms(election_max),
             enable_pre_vote: Some(true),
-            // A leader that lost its quorum stops heartbeating, so that the rest can elect another.
-            quorum_loss_probe_interval: Some(ms(election_max) * 2 + ms(heartbeat)),
+            // openraft's would silence a leader that was late for a lease, and so have it unseated: `silence` is more patient.
+            quorum_loss_probe_interval: None,
             // It would lead on in its old term, and entries that reached others but not its own disk would be numbered twice.
             enable_leader_restore: Some(false),
             // Snapshots are made and the log is purged by bytes, in `snapshots`, and never by openraft itself.

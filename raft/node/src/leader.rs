@@ -24,6 +24,11 @@ impl Contact {
         *self.last.lock() = Some((leader, Instant::now()));
     }
 
+    /// When `leader` was heard last, if it is whom this member has heard last.
+    pub(crate) fn of(&self, leader: u64) -> Option<Instant> {
+        self.last.lock().filter(|(who, _)| *who == leader).map(|(_, when)| when)
+    }
+
     /// Whether `leader` was heard within this time.
     pub(crate) fn is_fresh(&self, leader: u64, within: Duration) -> bool {
         self.last.lock().is_some_and(|(who, when)| who == leader && when.elapsed() < within)

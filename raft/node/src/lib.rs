@@ -42,6 +42,7 @@ mod record;
 mod registry;
 mod route;
 pub mod seed;
+mod silence;
 mod size;
 mod snapshots;
 mod standing;

@@ -1,6 +1,7 @@
 //! Linearizable reads: the index that a read must wait for, confirmed by a quorum, for many reads at a time.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use api_proto::peer as pb;
@@ -55,6 +56,8 @@ pub(crate) struct Rounds {
     pub(crate) metrics: Arc<Metrics>,
     /// The longest that one attempt may take.
     pub(crate) patience: Duration,
+    /// As the leader: no heartbeat is to be sent now.
+    pub(crate) quiet: Arc<AtomicBool>,
     /// How a follower asks.
     pub(crate) asking: Option<Asking>,
 }
@@ -136,6 +139,9 @@ impl Rounds {
 
     /// As the leader: a quorum must answer a heartbeat sent after now.
     async fn confirm(&self) -> Option<u64> {
+        if self.quiet.load(Ordering::Relaxed) {
+            return None;
+        }
         let confirmation = self.raft.get_read_log_id(ReadPolicy::ReadIndex);
         match tokio::time::timeout(self.patience, confirmation).await {
             Ok(Ok((read, _))) => Some(read.index()),

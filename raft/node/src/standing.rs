@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use openraft::ServerState;
+use openraft::alias::InstantOf;
 use openraft::async_runtime::watch::WatchReceiver;
 use raft_state::port::{Member, Standing};
 use tokio::sync::watch;
@@ -15,6 +16,7 @@ use crate::exit::Exit;
 use crate::leader::{Contact, LeaderView};
 use crate::machine::Applied;
 use crate::metrics::{Metrics, increment};
+use crate::silence::Silence;
 use crate::types::{Fatal, Raft, TypeConfig};
 
 type RaftMetrics = openraft::RaftMetrics<TypeConfig>;
@@ -36,7 +38,28 @@ pub(crate) struct Observer {
     pub(crate) stopping: Arc<AtomicBool>,
     /// Others say that this member was removed.
     pub(crate) removed: Arc<AtomicBool>,
+    /// As the leader: no heartbeat is to be sent now.
+    pub(crate) quiet: Arc<AtomicBool>,
     pub(crate) exit: Exit,
+}
+
+/// When others were heard last.
+#[derive(Default)]
+struct Heard {
+    leader: Option<Instant>,
+    quorum: Option<InstantOf<TypeConfig>>,
+}
+
+impl Heard {
+    /// Whether the leader, or the leader's quorum, was heard since the last look. A candidate has no leader to hear.
+    fn is_news(&mut self, now: &RaftMetrics, contact: &Contact, leads: bool) -> bool {
+        let leader = now.current_leader.and_then(|leader| contact.of(leader));
+        let quorum = now.last_quorum_acked.map(|at| *at);
+        let is_news = if leads { quorum > self.quorum } else { leader > self.leader };
+        self.leader = self.leader.max(leader);
+        self.quorum = self.quorum.max(quorum);
+        is_news
+    }
 }
 
 impl Observer {
@@ -48,7 +71,10 @@ impl Observer {
         let start = all.borrow_watched().last_log_index;
         let mut recovered = false;
         let mut settled = None;
-        let mut ticks = tokio::time::interval((self.timing.heartbeat / 2).max(Duration::from_millis(5)));
+        let between = (self.timing.heartbeat / 2).max(Duration::from_millis(5));
+        let mut silence = Silence::new(&self.timing, between, Instant::now());
+        let mut heard = Heard::default();
+        let mut ticks = tokio::time::interval(between);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let running = tokio::select! {
@@ -66,6 +92,7 @@ impl Observer {
                 self.report_stop(&fatal);
                 return;
             }
+            self.listen(&mut silence, &mut heard, &now);
             recovered |= now.cluster_committed.is_some()
                 && now.cluster_committed.map(|c| c.index) >= start
                 && now.last_applied >= now.cluster_committed;
@@ -85,6 +112,22 @@ impl Observer {
         if !self.stopping.load(Ordering::Acquire) {
             self.exit.now(&format!("the Raft core died: {fatal}"));
         }
+    }
+
+    /// Lets Raft stand for election and send heartbeats, or not, by what is heard of others.
+    fn listen(&self, silence: &mut Silence, heard: &mut Heard, now: &RaftMetrics) {
+        if now.membership_config.voter_ids().eq([now.id]) {
+            // There is nobody to hear; what was forbidden before the others went is no longer.
+            self.raft.runtime_config().elect(true);
+            self.raft.runtime_config().heartbeat(true);
+            self.quiet.store(false, Ordering::Relaxed);
+            return;
+        }
+        let leads = is_leader(now);
+        let permits = silence.look(Instant::now(), heard.is_news(now, &self.contact, leads), leads);
+        self.raft.runtime_config().elect(permits.elect);
+        self.raft.runtime_config().heartbeat(permits.heartbeat);
+        self.quiet.store(!permits.heartbeat, Ordering::Relaxed);
     }
 
     /// Whether this member leads with a quorum, or hears who does.

@@ -226,6 +226,7 @@ fn run(config: &NodeConfig, shared: Shared, core: Core, port: Port, admission: A
     let (leases, lease_asks) = Leases::new();
     let stopping = Arc::new(AtomicBool::new(false));
     let removed = Arc::new(AtomicBool::new(false));
+    let quiet = Arc::new(AtomicBool::new(false));
     let patience = config.timing.election_max * 2;
 
     let changes = Arc::new(Changes::new(raft.clone()));
@@ -290,14 +291,22 @@ fn run(config: &NodeConfig, shared: Shared, core: Core, port: Port, admission: A
         leader: leader_sender,
         stopping,
         removed: removed.clone(),
+        quiet: quiet.clone(),
         exit: hooks.exit.clone(),
     };
     tokio::spawn(observer.run());
     tokio::spawn(batch::run(raft.clone(), items, config.limits, metrics.clone()));
     let router = Router::new(id, registry, dialer.clone(), leader.clone(), batches, metrics.clone());
     tokio::spawn(router.run(new_proposals));
-    let rounds =
-        Rounds { raft: raft.clone(), dialer: dialer.clone(), leader: leader.clone(), metrics, patience, asking: None };
+    let rounds = Rounds {
+        raft: raft.clone(),
+        dialer: dialer.clone(),
+        leader: leader.clone(),
+        metrics,
+        patience,
+        quiet,
+        asking: None,
+    };
     tokio::spawn(rounds.run(read_waiters));
     let successor = Successor { raft: raft.clone(), dialer: dialer.clone(), leader: leader.clone(), contact };
     tokio::spawn(successor.run(broken_streams));

@@ -124,6 +124,30 @@ async fn a_leader_whose_disk_hangs_gives_its_office_away() {
     }
 }
 
+/// Longer than the leader's lease, shorter than what a follower waits.
+const HICCUP: Duration = Duration::from_millis(165);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_quorum_that_is_late_once_does_not_cost_the_leader_its_office() {
+    let cluster = Cluster::start(3).await;
+    let leader = cluster.leader().await;
+    cluster.create_any(leader).await;
+    let term = cluster.node(leader).standing().borrow().term;
+    let mut lapses = 0;
+    for _ in 0..5 {
+        for peer in (1..=3).filter(|id| *id != leader) {
+            cluster.faults.cut(leader, peer);
+        }
+        tokio::time::sleep(HICCUP).await;
+        lapses += u64::from(!cluster.node(leader).standing().borrow().leads);
+        cluster.faults.heal();
+        cluster.create_any(leader).await;
+    }
+    assert!(lapses > 0, "no lease lapsed, so nothing was shown");
+    let now = cluster.node(leader).standing().borrow().clone();
+    assert_eq!((now.leader, now.term), (Some(leader), term), "the leader is the same, in the same term");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn load_unseats_nobody() {
     let cluster = Cluster::start(3).await;

@@ -1,0 +1,125 @@
+//! How long others have been silent, counted in time in which this member itself was running.
+//!
+//! A member that gets no processor, or is stopped and goes on, finds the clock far ahead and its messages unread. By the
+//! clock alone it would take a leader for dead that it has not listened to, and a leader would take its quorum for lost.
+//! So each look counts little more than the time between two looks, however long ago the last one was. Where nobody is
+//! starved this is the time by the clock.
+
+use std::time::{Duration, Instant};
+
+use crate::config::Timing;
+
+/// A look counts this much at most, in times between looks.
+const COUNTED_MAX: u32 = 2;
+
+/// A leader that has lost its quorum goes on calling for so many leases, and then leaves the others in peace now and then.
+const CALLING_LEASES: u32 = 4;
+
+/// What a member may do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Permits {
+    /// Stand for election, once its timer says so.
+    pub(crate) elect: bool,
+    /// Send heartbeats.
+    pub(crate) heartbeat: bool,
+}
+
+/// What a member hears: as a follower its leader, as a leader its quorum.
+pub(crate) struct Silence {
+    lease: Duration,
+    /// How long a leader without a quorum is quiet, and how long it calls again then: long enough for an election.
+    phase: Duration,
+    counted_max: Duration,
+    looked: Instant,
+    led: bool,
+    silent: Duration,
+}
+
+impl Silence {
+    /// For one that looks every `between`.
+    pub(crate) fn new(timing: &Timing, between: Duration, now: Instant) -> Self {
+        Self {
+            lease: timing.election_max,
+            phase: timing.election_max * 2 + timing.heartbeat,
+            counted_max: between * COUNTED_MAX,
+            looked: now,
+            led: false,
+            silent: Duration::ZERO,
+        }
+    }
+
+    /// Looks: whether the leader, or as the leader a quorum, was heard since the last look; `leads` says which.
+    pub(crate) fn look(&mut self, now: Instant, heard: bool, leads: bool) -> Permits {
+        let ran = now.saturating_duration_since(self.looked).min(self.counted_max);
+        self.looked = now;
+        let begins = leads && !self.led;
+        self.led = leads;
+        if begins || heard {
+            self.silent = Duration::ZERO;
+        } else {
+            self.silent += ran;
+        }
+        if !leads {
+            // The timer is longer than the lease, so where nobody is starved this delays no election.
+            return Permits { elect: self.silent >= self.lease, heartbeat: true };
+        }
+        // A leader whose calls reach a few others, and whose quorum does not answer, would keep those few from voting. But one
+        // that only was late must not fall silent itself: the others would hear it too late.
+        let beyond = self.silent.checked_sub(self.lease * CALLING_LEASES);
+        let is_quiet = beyond.is_some_and(|beyond| (beyond.as_nanos() / self.phase.as_nanos()).is_multiple_of(2));
+        Permits { elect: true, heartbeat: !is_quiet }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOOK: Duration = Duration::from_millis(15);
+
+    /// Looks every so many ms, for so long, hearing nothing; what is permitted in the end.
+    fn after(leads: bool, every_ms: u64, for_ms: u64) -> Permits {
+        let begin = Instant::now();
+        let mut silence = Silence::new(&Timing::default(), LOOK, begin);
+        silence.look(begin, true, leads);
+        let looks = (1..=for_ms / every_ms).map(|look| begin + Duration::from_millis(look * every_ms));
+        looks.map(|now| silence.look(now, false, leads)).last().expect("a look")
+    }
+
+    #[test]
+    fn a_leader_is_dead_after_a_lease_of_silence_in_which_one_listened() {
+        for (what, every_ms, for_ms, elect) in [
+            ("a lease by the clock", 15, 165, true),
+            ("less than that", 15, 135, false),
+            ("a starved follower listens half the time", 60, 240, false),
+            ("it has listened long enough in the end", 60, 420, true),
+            ("a follower that was stopped for a minute has heard nothing yet", 60_000, 60_000, false),
+        ] {
+            assert_eq!(after(false, every_ms, for_ms).elect, elect, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_leader_that_was_late_goes_on_calling_and_one_without_a_quorum_makes_room() {
+        for (what, every_ms, for_ms, heartbeat) in [
+            ("its lease has lapsed, no more", 15, 300, true),
+            ("it was stopped for a minute", 60_000, 60_000, true),
+            ("the quorum does not come back", 15, 615, false),
+            ("it leaves time for an election", 15, 915, false),
+            ("and calls again", 15, 960, true),
+        ] {
+            assert_eq!(after(true, every_ms, for_ms).heartbeat, heartbeat, "{what}");
+        }
+    }
+
+    #[test]
+    fn whoever_is_heard_is_not_silent() {
+        let begin = Instant::now();
+        let mut silence = Silence::new(&Timing::default(), LOOK, begin);
+        let mut now = begin;
+        for _ in 0..100 {
+            now += LOOK;
+            assert!(!silence.look(now, true, false).elect);
+        }
+    }
+}
