@@ -240,6 +240,8 @@ impl Status {
             ProposeError::DeadlineExceeded => {
                 Self::timeout(format!("request did not complete within the allotted timeout: {error}"))
             }
+            // Kubernetes knows no reason for it; the code is WebDAV's, and clients take it as an error of the server.
+            ProposeError::ReadOnly(_) => Self::new(507, "InsufficientStorage", error.to_string()),
             ProposeError::TooLarge { .. } => Self::new(413, "RequestEntityTooLarge", error.to_string()),
             _ => Self::unavailable(error.to_string()),
         }

@@ -194,10 +194,19 @@ pub struct Limits {
     pub batch_bytes: usize,
     /// The most that one proposal may hold.
     pub proposal_bytes: usize,
+    /// Room on the disk below which writes are refused.
+    pub reserve_bytes: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { snapshot_log_bytes: 64 << 20, keep_log_bytes: 64 << 20, batch_bytes: 1 << 20, proposal_bytes: 16 << 20 }
+        Self {
+            snapshot_log_bytes: 64 << 20,
+            keep_log_bytes: 64 << 20,
+            batch_bytes: 1 << 20,
+            proposal_bytes: 16 << 20,
+            // What is in the buffers of log and state, and what flushes, an election and a small compaction need besides.
+            reserve_bytes: 128 << 20,
+        }
     }
 }

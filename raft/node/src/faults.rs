@@ -1,6 +1,6 @@
-//! Faults for tests: links between members that can be cut and healed, and disks that hang.
+//! Faults for tests: links between members that can be cut and healed, disks that hang or are full, states that go astray.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -22,6 +22,9 @@ pub struct Faults {
 struct Inner {
     cut: BTreeSet<(u64, u64)>,
     hanging: BTreeSet<u64>,
+    /// Bytes free.
+    full: BTreeMap<u64, u64>,
+    astray: BTreeSet<u64>,
     waiting: Vec<Waker>,
 }
 
@@ -36,6 +39,28 @@ impl Faults {
     /// Lets the disk of a member's log hang.
     pub fn hang_disk(&self, member: u64) {
         self.inner.lock().hanging.insert(member);
+    }
+
+    /// Leaves so many bytes free on the disk of a member; `None` for what there really is.
+    pub fn fill_disk(&self, member: u64, free: Option<u64>) {
+        let mut inner = self.inner.lock();
+        match free {
+            Some(free) => inner.full.insert(member, free),
+            None => inner.full.remove(&member),
+        };
+    }
+
+    pub(crate) fn free_bytes(&self, member: u64) -> Option<u64> {
+        self.inner.lock().full.get(&member).copied()
+    }
+
+    /// Lets a member leave out the commands of the next entry that it applies.
+    pub fn lead_astray(&self, member: u64) {
+        self.inner.lock().astray.insert(member);
+    }
+
+    pub(crate) fn goes_astray(&self, member: u64) -> bool {
+        self.inner.lock().astray.remove(&member)
     }
 
     /// Waits while a disk hangs.

@@ -12,12 +12,14 @@
 //! - a leader that no quorum has answered within the lease refuses writes and reads, and says so in its standing;
 //! - a learner votes only when it has caught up; an id that was removed, or whose folder was emptied, never votes again;
 //! - every peer message names protocol version, cluster, sender and addressee, and is refused when one of them is wrong;
+//! - members compare the hashes of their states at equal log indexes; whoever differs from a majority is fenced;
 //! - whatever breaks storage or the Raft core ends the process; what is damaged on the disk is never served: the member is
 //!   fenced, and rebuilt from its peers under a new id.
 
 mod batch;
 mod checkpoint;
 mod compact;
+mod compare;
 mod config;
 mod disk;
 mod exit;
@@ -45,9 +47,11 @@ pub mod seed;
 mod silence;
 mod size;
 mod snapshots;
+mod space;
 mod standing;
 mod start;
 mod successor;
+mod trail;
 mod transfer;
 mod types;
 mod view;

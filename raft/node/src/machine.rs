@@ -24,6 +24,7 @@ use crate::fenced::Fence;
 use crate::metrics::{Metrics, increment};
 use crate::record;
 use crate::registry::{Ids, Registry};
+use crate::trail::Trail;
 use crate::types::{Entry, LogId, Membership, Payload, SnapshotMeta, StoredMembership, TypeConfig};
 use crate::view::View;
 
@@ -124,15 +125,20 @@ pub(crate) struct Opened {
     pub(crate) thread: JoinHandle<()>,
 }
 
+/// What the state machine tells others.
+pub(crate) struct Audience {
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) retired: Retired,
+    pub(crate) trail: Arc<Trail>,
+    pub(crate) fence: Fence,
+    /// For tests: whether to leave the next entry's commands out.
+    pub(crate) goes_astray: Box<dyn Fn() -> bool + Send>,
+}
+
 /// Opens the state under a folder and starts the thread that applies. Blocks.
-pub(crate) fn open(
-    folder: &Path,
-    keyring: Arc<dyn Keyring>,
-    metrics: Arc<Metrics>,
-    registry: Arc<Registry>,
-    retired: Retired,
-    fence: Fence,
-) -> io::Result<Opened> {
+pub(crate) fn open(folder: &Path, keyring: Arc<dyn Keyring>, audience: Audience) -> io::Result<Opened> {
+    let Audience { metrics, registry, retired, trail, fence, goes_astray } = audience;
     let (store, state, found) = StateStore::open(&folder.join("state"), keyring.clone())?;
     let reported = fence.clone();
     store.on_unreadable(Box::new(move |error| reported.unreadable(error)));
@@ -153,11 +159,14 @@ pub(crate) fn open(
         metrics,
         registry,
         retired,
+        trail,
         fence,
+        goes_astray,
         position: position_sender,
         applied: applied_sender,
     };
     applier.announce();
+    applier.begin_trail();
     let thread = std::thread::Builder::new().name("apply".to_owned()).spawn(move || applier.run(queue))?;
     let machine = Machine { jobs, checkpoints, position: position_receiver };
     Ok(Opened { machine, view, applied, thread })
@@ -173,7 +182,9 @@ struct Applier {
     metrics: Arc<Metrics>,
     registry: Arc<Registry>,
     retired: Retired,
+    trail: Arc<Trail>,
     fence: Fence,
+    goes_astray: Box<dyn Fn() -> bool + Send>,
     position: watch::Sender<SnapshotMeta>,
     applied: watch::Sender<Applied>,
 }
@@ -230,7 +241,10 @@ impl Applier {
         }
         let ids: Vec<(CommandId, usize)> =
             proposals.iter().filter_map(|p| p.first().map(|first| (first.id, p.len()))).collect();
-        let commands: Vec<Stamped> = proposals.into_iter().flatten().collect();
+        let mut commands: Vec<Stamped> = proposals.into_iter().flatten().collect();
+        if !commands.is_empty() && (self.goes_astray)() {
+            commands.clear();
+        }
         let mut applied = self.state.apply(&commands);
         if let Some(membership) = &membership {
             let ids = |m: &StoredMembership| m.membership().nodes().map(|(id, _)| *id).collect::<Vec<_>>();
@@ -247,7 +261,9 @@ impl Applier {
         if let Some((_, to)) = applied.delta.compacted {
             self.compact(to);
         }
-        self.feed.publish(self.state.snapshot(), applied.events);
+        let snapshot = self.state.snapshot();
+        self.trail.push(entry.log_id.index, snapshot.hash());
+        self.feed.publish(snapshot, applied.events);
         let mut outcomes = applied.outcomes.into_iter();
         Ok(ids.into_iter().map(|(id, count)| (id, outcomes.by_ref().take(count).collect())).collect())
     }
@@ -275,11 +291,19 @@ impl Applier {
         self.state = state;
         self.checkpoints.outdate();
         self.feed.reset(self.state.snapshot());
+        self.begin_trail();
         self.announce();
         increment(&self.metrics.snapshots_installed);
         self.metrics.snapshot_install_us.record_elapsed(started);
         tracing::info!(revision = self.state.snapshot().revision(), "a snapshot is installed");
         Ok(())
+    }
+
+    /// What came before says nothing about the state that is here now.
+    fn begin_trail(&self) {
+        if let Some(last) = self.position.borrow().last_log_id {
+            self.trail.begin(last.index, self.state.snapshot().hash());
+        }
     }
 
     fn announce(&self) {

@@ -14,6 +14,7 @@ use raft_state::port::{
 use raft_state::{Command, Outcome, Revision, Snapshot};
 use tokio::sync::{mpsc, watch};
 
+use crate::compare::Word;
 use crate::config::{Limits, NodeConfig, Timing};
 use crate::host::Host;
 use crate::leases::Leases;
@@ -49,6 +50,8 @@ pub struct Node {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) timing: Timing,
     pub(crate) limits: Limits,
+    /// Whether writes are refused.
+    pub(crate) word: Arc<Word>,
     /// Set before Raft is stopped on purpose.
     pub(crate) stopping: Arc<AtomicBool>,
     /// Others say that this member was removed.
@@ -267,6 +270,9 @@ impl Node {
             return Ok(Vec::new());
         }
         self.refuse_when_stopping().map_err(ProposeError::Stopping)?;
+        if let Some(refusing) = self.word.refuses(&commands) {
+            return Err(ProposeError::ReadOnly(refusing));
+        }
         let started = Instant::now();
         let limit = self.limits.proposal_bytes;
         let (first, outcomes) = self.registry.enter(&commands, |ids, commands| {

@@ -1,6 +1,6 @@
 //! Keeps the standing of this member current: who leads, and whether the quorum still follows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -11,6 +11,7 @@ use openraft::async_runtime::watch::WatchReceiver;
 use raft_state::port::{Member, Standing};
 use tokio::sync::watch;
 
+use crate::compare::Word;
 use crate::config::Timing;
 use crate::exit::Exit;
 use crate::leader::{Contact, LeaderView};
@@ -38,6 +39,7 @@ pub(crate) struct Observer {
     pub(crate) stopping: Arc<AtomicBool>,
     /// Others say that this member was removed.
     pub(crate) removed: Arc<AtomicBool>,
+    pub(crate) word: Arc<Word>,
     /// As the leader: no heartbeat is to be sent now.
     pub(crate) quiet: Arc<AtomicBool>,
     pub(crate) exit: Exit,
@@ -177,6 +179,7 @@ impl Observer {
             epoch: applied.epoch,
             members: members(now),
             removed,
+            refusing: self.word.refusing(),
         };
         self.standing.send_if_modified(|old| {
             let changed = *old != standing;
@@ -231,9 +234,15 @@ fn lag(now: &RaftMetrics) -> BTreeMap<u64, u64> {
 
 /// The other voter whose log is longest: who should lead when this member cannot.
 pub(crate) fn successor(now: &RaftMetrics) -> Option<u64> {
+    successor_with_room(now, &BTreeSet::new())
+}
+
+/// The same, but for those whose disks are nearly full.
+pub(crate) fn successor_with_room(now: &RaftMetrics, full: &BTreeSet<u64>) -> Option<u64> {
     let replication = now.replication.as_ref()?;
     let fresh = now.heartbeat.as_ref()?;
-    now.membership_config.voter_ids().filter(|id| *id != now.id).max_by_key(|id| {
+    let others = now.membership_config.voter_ids().filter(|id| *id != now.id && !full.contains(id));
+    others.max_by_key(|id| {
         (replication.get(id).copied().flatten().map(|m| m.index), fresh.get(id).copied().flatten().map(|at| *at))
     })
 }

@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::compare::{self, Witness};
 use crate::config::NodeConfig;
 use crate::disk::LogDisk;
 use crate::exit::Exit;
@@ -25,7 +26,7 @@ use crate::host::{self, Disk, Host};
 use crate::leader::{Contact, LeaderView};
 use crate::leases::{Keeper, Leases};
 use crate::log::Log;
-use crate::machine::{self, Applied, Opened};
+use crate::machine::{self, Applied, Audience, Opened};
 use crate::members::admin::Admin;
 use crate::members::admission::{self, Admission};
 use crate::members::observe::Observatory;
@@ -44,8 +45,10 @@ use crate::reads::{Reads, Rounds};
 use crate::rebuild::{self, Trouble};
 use crate::registry::Registry;
 use crate::route::Router;
+use crate::space::Space;
 use crate::standing::Observer;
 use crate::successor::Successor;
+use crate::trail::Trail;
 use crate::types::Raft;
 use crate::view::View;
 use crate::watchdog::Flushes;
@@ -149,6 +152,7 @@ async fn assemble(config: NodeConfig, hooks: Hooks) -> Result<(Arc<Node>, Disk),
         flushes: Arc::default(),
         registry: Arc::new(Registry::new(boot_id())),
         retired: Retired::default(),
+        trail: Arc::default(),
         hooks,
     };
     let dialer = |identity: &Identity| {
@@ -192,7 +196,18 @@ struct Shared {
     flushes: Arc<Flushes>,
     registry: Arc<Registry>,
     retired: Retired,
+    trail: Arc<Trail>,
     hooks: Hooks,
+}
+
+impl Shared {
+    /// What this member answers when states are compared.
+    fn witness(&self, config: &NodeConfig, id: u64, applied: watch::Receiver<Applied>) -> Arc<Witness> {
+        let space = Arc::new(Space::new(&config.data_dir, config.limits.reserve_bytes));
+        tokio::spawn(space.clone().watch(id, self.hooks.faults.clone()));
+        let fence = Fence::new(&config.data_dir, self.hooks.exit.clone());
+        Arc::new(Witness { trail: self.trail.clone(), space, word: Arc::default(), applied, fence })
+    }
 }
 
 /// Raft, and what it stands on.
@@ -212,10 +227,11 @@ struct Port {
 
 /// Sets everything going.
 fn run(config: &NodeConfig, shared: Shared, core: Core, port: Port, admission: Admission) -> Arc<Node> {
-    let Shared { metrics, flushes, registry, retired, hooks } = shared;
     let Core { raft, dialer, view, applied } = core;
     let Admission { identity, begins } = admission;
     let id = identity.member;
+    let witness = shared.witness(config, id, applied.clone());
+    let Shared { metrics, flushes, registry, retired, hooks, .. } = shared;
     let contact = Arc::new(Contact::default());
     let (leader_sender, leader) = watch::channel(LeaderView::default());
     let (standing_sender, standing) = watch::channel(Standing { id, name: config.name.clone(), ..Standing::default() });
@@ -252,6 +268,7 @@ fn run(config: &NodeConfig, shared: Shared, core: Core, port: Port, admission: A
         metrics: metrics.clone(),
         timing: config.timing,
         limits: config.limits,
+        word: witness.word.clone(),
         stopping: stopping.clone(),
         removed: removed.clone(),
         admin: Admin {
@@ -275,6 +292,7 @@ fn run(config: &NodeConfig, shared: Shared, core: Core, port: Port, admission: A
         leases,
         snapshots: port.received,
         admin: node.admin.clone(),
+        witness: witness.clone(),
         is_first_member: config.is_first_member(id),
     };
     // Nobody else sets it.
@@ -291,10 +309,12 @@ fn run(config: &NodeConfig, shared: Shared, core: Core, port: Port, admission: A
         leader: leader_sender,
         stopping,
         removed: removed.clone(),
+        word: witness.word.clone(),
         quiet: quiet.clone(),
         exit: hooks.exit.clone(),
     };
     tokio::spawn(observer.run());
+    compare::start(raft.clone(), dialer.clone(), standing.clone(), witness);
     tokio::spawn(batch::run(raft.clone(), items, config.limits, metrics.clone()));
     let router = Router::new(id, registry, dialer.clone(), leader.clone(), batches, metrics.clone());
     tokio::spawn(router.run(new_proposals));
@@ -351,10 +371,16 @@ struct Stores {
 async fn open(config: &NodeConfig, shared: &Shared) -> Result<Stores, Trouble> {
     let config_of = config.clone();
     let (id, folder, keyring) = (config.id, config.data_dir.clone(), config.keyring.clone());
-    let retired = shared.retired.clone();
-    let (metrics, flushes, registry) = (shared.metrics.clone(), shared.flushes.clone(), shared.registry.clone());
-    let faults = shared.hooks.faults.clone();
-    let fence = Fence::new(&folder, shared.hooks.exit.clone());
+    let (metrics, flushes, faults) = (shared.metrics.clone(), shared.flushes.clone(), shared.hooks.faults.clone());
+    let astray = faults.clone();
+    let audience = Audience {
+        metrics: metrics.clone(),
+        registry: shared.registry.clone(),
+        retired: shared.retired.clone(),
+        trail: shared.trail.clone(),
+        fence: Fence::new(&folder, shared.hooks.exit.clone()),
+        goes_astray: Box::new(move || astray.as_ref().is_some_and(|faults| faults.goes_astray(id))),
+    };
     let work = move || {
         let lock = raft_log::Folder::lock(&folder)?;
         if let Some(why) = fenced::reason(&folder)? {
@@ -366,7 +392,7 @@ async fn open(config: &NodeConfig, shared: &Shared) -> Result<Stores, Trouble> {
             }
         })?;
         let nothing_logged = disk.extent().1.is_none();
-        let state = machine::open(&folder, keyring, metrics.clone(), registry, retired, fence)?;
+        let state = machine::open(&folder, keyring, audience)?;
         rebuild::check_together(&disk, state.machine.applied())?;
         let log = Log::new(disk, flushes, metrics);
         // A restored cluster begins with a state and no log.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use api_proto::peer as pb;
 use openraft::StoredMembership as Stored;
 use openraft::raft::{AppendEntriesRequest, StreamAppendError, TransferLeaderRequest, VoteRequest, VoteResponse};
-use raft_state::port::Kind;
+use raft_state::port::{Kind, Refusing, WhyRefused};
 use tonic::Status;
 
 use crate::fence::Retired;
@@ -58,6 +58,15 @@ pub(crate) fn check_cluster(ours: &str, protocol: u32, cluster: &str) -> Result<
         return Err(Status::failed_precondition(format!("this member belongs to cluster {ours}, not to {cluster}")));
     }
     Ok(())
+}
+
+pub(crate) fn refusing_to(refusing: &Refusing) -> pb::Refusing {
+    pb::Refusing { why: refusing.why.clone(), diverged: refusing.because == WhyRefused::Diverged }
+}
+
+pub(crate) fn refusing_from(refusing: &pb::Refusing) -> Refusing {
+    let because = if refusing.diverged { WhyRefused::Diverged } else { WhyRefused::NoSpace };
+    Refusing { because, why: refusing.why.clone() }
 }
 
 fn malformed(what: &str) -> Status {

@@ -110,6 +110,32 @@ pub struct Standing {
     pub members: Vec<Member>,
     /// This member was removed from the cluster: its id is over for good.
     pub removed: bool,
+    /// Why writes are refused, while they are. Reads go on.
+    pub refusing: Option<Refusing>,
+}
+
+/// Why a store refuses writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusing {
+    /// In short.
+    pub because: WhyRefused,
+    /// For people: who, and what to do.
+    pub why: String,
+}
+
+impl std::fmt::Display for Refusing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.why)
+    }
+}
+
+/// What kind of trouble makes a store refuse writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhyRefused {
+    /// Disks are nearly full. It heals by itself when there is room.
+    NoSpace,
+    /// The members hold different states, and no majority holds the same.
+    Diverged,
 }
 
 /// A member of the cluster.
@@ -154,9 +180,9 @@ pub enum ProposeError {
     /// The member is shutting down or fenced; nothing was applied by this call.
     #[error("this member is stopping: {0}")]
     Stopping(String),
-    /// The store refuses writes (disk full); nothing was applied.
+    /// The store refuses writes; nothing was applied.
     #[error("the store refuses writes: {0}")]
-    ReadOnly(String),
+    ReadOnly(Refusing),
     /// The commands together are larger than a log record may be; nothing was applied.
     #[error("the request is too large: {bytes} bytes, at most {limit}")]
     TooLarge {

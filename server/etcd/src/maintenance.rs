@@ -5,20 +5,35 @@ use std::time::Instant;
 use api_proto::etcd::etcdserverpb as pb;
 use pb::alarm_request::AlarmAction;
 use pb::downgrade_request::DowngradeAction;
+use raft_state::port::{Refusing, Standing, WhyRefused};
 use raft_state::{KeyRange, Snapshot};
 
 use crate::face::signed;
 use crate::status::{Code, Status};
 use crate::{API_VERSION, CLUSTER_VERSION, Face};
 
+/// The alarm that is raised while writes are refused. It is this member's to report, whoever's disk it is.
+fn alarms(standing: &Standing) -> Vec<pb::AlarmMember> {
+    let kind = |refusing: &Refusing| match refusing.because {
+        WhyRefused::NoSpace => pb::AlarmType::Nospace,
+        WhyRefused::Diverged => pb::AlarmType::Corrupt,
+    };
+    let raised = standing.refusing.iter();
+    raised.map(|refusing| pb::AlarmMember { member_id: standing.id, alarm: kind(refusing).into() }).collect()
+}
+
 impl Face {
     pub(crate) fn status(&self) -> pb::StatusResponse {
         let standing = self.standing().borrow().clone();
         let size = signed(self.operator.disk_bytes());
-        let errors = match standing.leader {
+        let mut errors = match standing.leader {
             Some(_) => Vec::new(),
             None => vec![Status::NO_LEADER.message.into_owned()],
         };
+        // As etcd prints an alarm, blank at the end included.
+        let raised = alarms(&standing).into_iter();
+        errors
+            .extend(raised.map(|alarm| format!("memberID:{} alarm:{} ", alarm.member_id, alarm.alarm().as_str_name())));
         pb::StatusResponse {
             header: Some(self.header_now()),
             version: API_VERSION.to_owned(),
@@ -65,12 +80,14 @@ impl Face {
         })
     }
 
-    /// Alarms are the members' own to raise and to lift; none can be set from outside, and none are kept.
+    /// Alarms are the members' own to raise and to lift; none can be set from outside.
     pub(crate) fn alarm(&self, request: &pb::AlarmRequest) -> Result<pb::AlarmResponse, Status> {
         match request.action() {
-            AlarmAction::Get | AlarmAction::Deactivate => {
-                Ok(pb::AlarmResponse { header: Some(self.header_now()), alarms: Vec::new() })
+            AlarmAction::Get => {
+                let alarms = alarms(&self.standing().borrow());
+                Ok(pb::AlarmResponse { header: Some(self.header_now()), alarms })
             }
+            AlarmAction::Deactivate => Ok(pb::AlarmResponse { header: Some(self.header_now()), alarms: Vec::new() }),
             AlarmAction::Activate => Err(Status::new(
                 Code::FailedPrecondition,
                 "etcdserver: alarms are raised by the members themselves, none can be set",

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use raft_state::Refusal;
-use raft_state::port::{ProposeError, ReadError};
+use raft_state::port::{ProposeError, ReadError, WhyRefused};
 
 /// A status code of gRPC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +55,7 @@ known! {
     COMPACTED = OutOfRange, "etcdserver: mvcc: required revision has been compacted";
     FUTURE_REVISION = OutOfRange, "etcdserver: mvcc: required revision is a future revision";
     NO_SPACE = ResourceExhausted, "etcdserver: mvcc: database space exceeded";
+    CORRUPT = DataLoss, "etcdserver: corrupt cluster";
     LEASE_NOT_FOUND = NotFound, "etcdserver: requested lease not found";
     LEASE_EXISTS = FailedPrecondition, "etcdserver: lease already exists";
     LEASE_TTL_TOO_LARGE = OutOfRange, "etcdserver: too large lease TTL";
@@ -97,7 +98,10 @@ impl From<ProposeError> for Status {
         match error {
             ProposeError::DeadlineExceeded => Self::TIMEOUT,
             ProposeError::Stopping(_) => Self::STOPPED,
-            ProposeError::ReadOnly(_) => Self::NO_SPACE,
+            ProposeError::ReadOnly(refusing) => match refusing.because {
+                WhyRefused::NoSpace => Self::NO_SPACE,
+                WhyRefused::Diverged => Self::CORRUPT,
+            },
             ProposeError::TooLarge { .. } => Self::REQUEST_TOO_LARGE,
         }
     }

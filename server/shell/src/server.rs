@@ -56,6 +56,9 @@ pub struct Args {
     /// Bytes of log beyond the latest snapshot that make the next one.
     #[arg(long, default_value_t = Limits::default().snapshot_log_bytes, env = "TRIREME_SNAPSHOT_LOG_BYTES")]
     snapshot_log_bytes: u64,
+    /// Bytes of room on the disk of --data-dir below which writes are refused.
+    #[arg(long, default_value_t = Limits::default().reserve_bytes, env = "TRIREME_DISK_RESERVE")]
+    disk_reserve: u64,
     /// Bytes of log kept below the latest snapshot, for members that lag a little; others get the snapshot.
     #[arg(long, default_value_t = Limits::default().keep_log_bytes, env = "TRIREME_KEEP_LOG_BYTES")]
     keep_log_bytes: u64,
@@ -186,6 +189,7 @@ pub async fn run(args: Args) -> Result<()> {
         limits: Limits {
             snapshot_log_bytes: args.snapshot_log_bytes,
             keep_log_bytes: args.keep_log_bytes,
+            reserve_bytes: args.disk_reserve,
             ..Limits::default()
         },
         autopilot: Autopilot::default(),

@@ -95,6 +95,10 @@ impl Peer for Gate {
         Ok(Response::new(self.member()?.enlist(request).await))
     }
 
+    async fn compare(&self, request: Request<pb::CompareRequest>) -> Result<Response<pb::CompareResponse>, Status> {
+        self.member()?.compare(request).await
+    }
+
     async fn administer(
         &self,
         request: Request<pb::AdministerRequest>,

@@ -11,11 +11,13 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::batch::{Item, Verdict};
+use crate::compare::Witness;
 use crate::leader::Contact;
 use crate::leases::{self, Leases};
 use crate::members::admin::Admin;
 use crate::peer::snapshot::Receiver;
 use crate::reads::Reads;
+use crate::space::{Room, Space};
 use crate::types::{Fatal, Raft};
 use crate::wire::{self, Letterhead};
 
@@ -31,6 +33,7 @@ pub(crate) struct MemberService {
     pub(crate) leases: Leases,
     pub(crate) snapshots: Receiver,
     pub(crate) admin: Admin,
+    pub(crate) witness: Arc<Witness>,
     /// Whether this member is one of the first, and nobody has begun the cluster yet as far as it knows.
     pub(crate) is_first_member: bool,
 }
@@ -58,6 +61,7 @@ impl MemberService {
             broken: self.broken.clone(),
             failure: failure.clone(),
             peer: peer.clone(),
+            space: self.witness.space.clone(),
         };
         let requests = stream::unfold(inbound, |mut inbound| async move {
             let request = inbound.next().await?;
@@ -219,6 +223,15 @@ impl MemberService {
         }
     }
 
+    pub(crate) async fn compare(
+        &self,
+        request: Request<pb::CompareRequest>,
+    ) -> Result<Response<pb::CompareResponse>, Status> {
+        let request = request.into_inner();
+        let header = self.letterhead.to(self.letterhead.check(request.header.as_ref())?);
+        Ok(Response::new(self.witness.answer(&request, header).await))
+    }
+
     pub(crate) async fn administer(
         &self,
         request: Request<pb::AdministerRequest>,
@@ -251,6 +264,7 @@ struct Inbound {
     broken: mpsc::UnboundedSender<u64>,
     failure: Arc<Mutex<Option<Status>>>,
     peer: Arc<Mutex<u64>>,
+    space: Arc<Space>,
 }
 
 impl Inbound {
@@ -258,6 +272,10 @@ impl Inbound {
         let request = match self.messages.message().await {
             Ok(Some(message)) => self.letterhead.check(message.header.as_ref()).and_then(|from| {
                 *self.peer.lock() = from;
+                // Heartbeats go on; what has to be stored waits until there is room.
+                if !message.entries.is_empty() && self.space.room() == Room::Critical {
+                    return Err(Status::resource_exhausted("the disk is full"));
+                }
                 wire::append_from(message)
             }),
             Ok(None) => return None,

@@ -3,6 +3,7 @@
 #![allow(dead_code, missing_docs, unreachable_pub)]
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -55,7 +56,9 @@ pub struct Cluster {
     /// By slot: a machine with an address and a folder. The first slots are the first members, under their own numbers.
     members: Vec<Member>,
     first: usize,
-    folder: TempDir,
+    folder: PathBuf,
+    /// Removes the folder when it is this cluster's own.
+    _own: Option<TempDir>,
     pub limits: Limits,
     pub compaction: Compaction,
     pub autopilot: Autopilot,
@@ -80,6 +83,14 @@ fn free_address() -> SocketAddr {
 impl Cluster {
     /// So many members, not yet started.
     pub fn new(count: u64) -> Self {
+        let own = tempfile::tempdir().expect("a folder");
+        let mut cluster = Self::in_folder(count, own.path());
+        cluster._own = Some(own);
+        cluster
+    }
+
+    /// The same, with their data in a folder that is there.
+    pub fn in_folder(count: u64, folder: &Path) -> Self {
         let members = (1..=count)
             .map(|id| Member {
                 id,
@@ -100,7 +111,8 @@ impl Cluster {
             authority: Authority::new(),
             members,
             first: count as usize,
-            folder: tempfile::tempdir().expect("a folder"),
+            folder: folder.to_owned(),
+            _own: None,
             limits: Limits::default(),
             compaction: Compaction::default(),
             autopilot: Autopilot {
@@ -158,7 +170,7 @@ impl Cluster {
             api_address: member.api_address.clone(),
             etcd_url: member.etcd_url.clone(),
             peers: if is_first { Vec::new() } else { peers.collect() },
-            data_dir: self.folder.path().join(&member.name),
+            data_dir: self.folder.join(&member.name),
             peer_listen: member.peer_address.parse().expect("an address"),
             initial_members: if is_first { self.members[..self.first].to_vec() } else { Vec::new() },
             tls: watch::Sender::new(self.authority.issue(MASTERS_GROUP)).subscribe(),

@@ -73,6 +73,7 @@ pub(super) fn refused(refusal: &Refusal) -> Status {
 
 #[cfg(test)]
 mod tests {
+    use raft_state::port::{Refusing, WhyRefused};
     use tonic::Code;
 
     use super::*;
@@ -84,7 +85,8 @@ mod tests {
             let said = status.metadata().get(APPLIED).map(|value| value.to_str().expect("ASCII"));
             assert_eq!((status.code(), said), (code, applied), "{error}");
         };
-        check(ProposeError::ReadOnly("the disk is full".to_owned()), Code::ResourceExhausted, Some("no"));
+        let refusing = Refusing { because: WhyRefused::NoSpace, why: "the disk is full".to_owned() };
+        check(ProposeError::ReadOnly(refusing), Code::ResourceExhausted, Some("no"));
         check(ProposeError::TooLarge { bytes: 9, limit: 8 }, Code::InvalidArgument, Some("no"));
         check(ProposeError::DeadlineExceeded, Code::DeadlineExceeded, None);
         check(ProposeError::Stopping(String::new()), Code::Unavailable, None);
