@@ -126,26 +126,36 @@ async fn a_leader_whose_disk_hangs_gives_its_office_away() {
 
 /// Longer than the leader's lease, shorter than what a follower waits.
 const HICCUP: Duration = Duration::from_millis(165);
+/// On a machine that is late itself, what was to be a hiccup may have been more.
+const HICCUP_MAX: Duration = Duration::from_millis(200);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_quorum_that_is_late_once_does_not_cost_the_leader_its_office() {
     let cluster = Cluster::start(3).await;
-    let leader = cluster.leader().await;
-    cluster.create_any(leader).await;
-    let term = cluster.node(leader).standing().borrow().term;
-    let mut lapses = 0;
-    for _ in 0..5 {
+    let (mut hiccups, mut lapses) = (0, 0);
+    let begun = Instant::now();
+    while hiccups < 5 {
+        assert!(begun.elapsed() < PATIENCE, "this machine is too slow to show anything: {hiccups} hiccups");
+        let leader = cluster.leader().await;
+        cluster.create_any(leader).await;
+        let term = cluster.node(leader).standing().borrow().term;
         for peer in (1..=3).filter(|id| *id != leader) {
             cluster.faults.cut(leader, peer);
         }
+        let cut = Instant::now();
         tokio::time::sleep(HICCUP).await;
-        lapses += u64::from(!cluster.node(leader).standing().borrow().leads);
+        let has_lapsed = !cluster.node(leader).standing().borrow().leads;
         cluster.faults.heal();
+        if cut.elapsed() > HICCUP_MAX {
+            continue;
+        }
         cluster.create_any(leader).await;
+        let now = cluster.node(leader).standing().borrow().clone();
+        assert_eq!((now.leader, now.term), (Some(leader), term), "the leader is the same, in the same term");
+        hiccups += 1;
+        lapses += u64::from(has_lapsed);
     }
     assert!(lapses > 0, "no lease lapsed, so nothing was shown");
-    let now = cluster.node(leader).standing().borrow().clone();
-    assert_eq!((now.leader, now.term), (Some(leader), term), "the leader is the same, in the same term");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -87,36 +87,40 @@ impl PeerLink {
 
     /// One heartbeat on the stream that they share: opening one for each would cost more than all else about them. A stream
     /// that was open already may have broken meanwhile, so then there is a second attempt.
+    ///
+    /// openraft gives a heartbeat up when its answer takes longer than the time between two. The stream stays all the same: on
+    /// a starved machine every one is late, and to break off what is on its way would take the last heartbeats from the peer.
     async fn beat(
         &mut self,
         request: AppendEntriesRequest<TypeConfig>,
     ) -> Result<StreamAppendResult<TypeConfig>, RPCError<TypeConfig>> {
         self.dialer.leads_as(self.peer, request.vote.leader_id);
         let message = wire::append_to(request, self.header());
-        if let Some(beats) = self.beats.take()
-            && let Ok(result) = self.beat_on(beats, message.clone()).await
+        if self.beats.is_some()
+            && let Ok(result) = self.beat_on(message.clone()).await
         {
             return Ok(result);
         }
         let mut client = self.client(self.lane)?;
         let beats = Beats::open(|requests| async move { client.append(requests).await }).await;
-        self.beat_on(beats.map_err(|s| self.unreachable(&s))?, message).await
+        self.beats = Some(beats.map_err(|s| self.unreachable(&s))?);
+        self.beat_on(message).await
     }
 
-    /// Keeps the stream for the next heartbeat only once its answer is here: a caller that gives up before leaves behind an
-    /// answer that would pass for the next one's.
+    /// One heartbeat on the open stream, which is let go of when it has ended: the peer ends it with its first refusal.
     async fn beat_on(
         &mut self,
-        mut beats: Beats,
         message: pb::AppendRequest,
     ) -> Result<StreamAppendResult<TypeConfig>, RPCError<TypeConfig>> {
-        let answer = beats.ask(message).await.map_err(|s| self.unreachable(&s))?;
-        let result = self.answer(answer)?;
-        // The peer ends a stream with its first refusal.
-        if result.is_ok() {
-            self.beats = Some(beats);
+        let Some(beats) = &mut self.beats else {
+            return Err(self.unreachable(&Status::unavailable("no stream is open")));
+        };
+        let answer = beats.ask(message).await;
+        let result = answer.map_err(|s| self.unreachable(&s)).and_then(|answer| self.answer(answer));
+        if !matches!(result, Ok(Ok(_))) {
+            self.beats = None;
         }
-        Ok(result)
+        result
     }
 
     fn answer(&self, answer: pb::AppendResponse) -> Result<StreamAppendResult<TypeConfig>, RPCError<TypeConfig>> {
