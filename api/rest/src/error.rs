@@ -327,3 +327,23 @@ impl IntoResponse for Status {
         response
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use raft_state::port::{Refusing, WhyRefused};
+
+    use super::*;
+
+    #[test]
+    fn a_failed_proposal_has_the_code_that_clients_know() {
+        let check = |error: ProposeError, code: u16, reason: &str| {
+            let status = Status::proposing(&error);
+            assert_eq!((status.code, status.reason), (code, reason), "{error}");
+        };
+        let refusing = Refusing { because: WhyRefused::NoSpace, why: "the disk is full".to_owned() };
+        check(ProposeError::ReadOnly(refusing), 507, "InsufficientStorage");
+        check(ProposeError::DeadlineExceeded, 504, "Timeout");
+        check(ProposeError::TooLarge { bytes: 2, limit: 1 }, 413, "RequestEntityTooLarge");
+        check(ProposeError::Stopping("soon".to_owned()), 503, "ServiceUnavailable");
+    }
+}

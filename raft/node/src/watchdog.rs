@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use openraft::ServerState;
 use openraft::async_runtime::watch::WatchReceiver;
 use parking_lot::Mutex;
+use raft_state::port::Standing;
+use tokio::sync::watch;
 
 use crate::exit::Exit;
 use crate::standing::successor;
@@ -72,7 +74,16 @@ impl Patience {
 }
 
 /// Watches what a leader writes, for ever: its log, and the state that it applies to.
-pub(crate) async fn watch(raft: Raft, flushes: Arc<Flushes>, stall: Duration, exit: Exit) {
+///
+/// A leader that was deposed while its disk is stuck cannot even write that down, and goes on calling itself leader. Its
+/// standing knows better: no quorum answers it. It harms nobody, and goes on when its disk does.
+pub(crate) async fn watch(
+    raft: Raft,
+    flushes: Arc<Flushes>,
+    standing: watch::Receiver<Standing>,
+    stall: Duration,
+    exit: Exit,
+) {
     let metrics = raft.metrics();
     let look_every = (stall / 10).max(Duration::from_millis(5));
     let mut ticks = tokio::time::interval(look_every);
@@ -86,7 +97,7 @@ pub(crate) async fn watch(raft: Raft, flushes: Arc<Flushes>, stall: Duration, ex
         let index = |id: Option<LogId>| id.map(|id| id.index);
         let (applied, committed) = (index(now.last_applied), index(now.local_committed));
         let stuck = patience.look(Instant::now(), flushes.oldest(), applied, committed);
-        if stuck < stall || now.state != ServerState::Leader {
+        if stuck < stall || now.state != ServerState::Leader || !standing.borrow().leads {
             continue;
         }
         if stuck > stall * 3 {

@@ -92,10 +92,10 @@ async fn refuses_writes_everywhere(cluster: &Cluster, known: &str) {
     }
 }
 
-async fn takes_writes_again(cluster: &Cluster) {
+async fn takes_writes_again(cluster: &Cluster, tag: &str) {
     for id in 1..=3 {
         let begun = Instant::now();
-        while create(cluster.node(id), &format!("afterwards-{id}"), Instant::now() + PATIENCE).await.is_err() {
+        while create(cluster.node(id), &format!("{tag}-{id}"), Instant::now() + PATIENCE).await.is_err() {
             assert!(begun.elapsed() < PATIENCE, "it does not heal");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
@@ -119,7 +119,7 @@ async fn full_disks_refuse_writes_with_a_word_and_heal_by_themselves() {
     for id in 1..=3 {
         cluster.faults.fill_disk(id, None);
     }
-    takes_writes_again(&cluster).await;
+    takes_writes_again(&cluster, "afterwards").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -187,7 +187,7 @@ async fn a_disk_that_is_really_full_breaks_nothing() {
     disk.fill(RESERVE * 3 / 4);
     refuses_writes_everywhere(&cluster, &name).await;
     disk.make_room();
-    takes_writes_again(&cluster).await;
+    takes_writes_again(&cluster, "afterwards").await;
     // Writers find the end of the disk by themselves.
     disk.fill(RESERVE + (16 << 20));
     let large = "x".repeat(8_000);
@@ -199,7 +199,7 @@ async fn a_disk_that_is_really_full_breaks_nothing() {
     }
     refuses_writes_everywhere(&cluster, &name).await;
     disk.make_room();
-    takes_writes_again(&cluster).await;
+    takes_writes_again(&cluster, "in the end").await;
     eprintln!("{written} writes of 16 kB until the disk was full; term {term} before");
     for id in 1..=3 {
         for n in 0..written {

@@ -143,3 +143,26 @@ fn folded(hash: u128) -> u32 {
     let halves = hash ^ (hash >> 64);
     u32::try_from((halves ^ (halves >> 32)) & u128::from(u32::MAX)).expect("32 bits")
 }
+
+#[cfg(test)]
+mod tests {
+    use raft_state::port::ProposeError;
+
+    use super::*;
+
+    #[test]
+    fn refused_writes_are_an_alarm_and_etcds_own_error() {
+        let check = |because: WhyRefused, alarm: &str, code: Code, text: &str| {
+            let refusing = Refusing { because, why: "why".to_owned() };
+            let standing = Standing { id: 7, refusing: Some(refusing.clone()), ..Standing::default() };
+            let raised = alarms(&standing);
+            assert!(raised.len() == 1 && raised[0].member_id == 7, "{raised:?}");
+            assert_eq!(raised[0].alarm().as_str_name(), alarm);
+            let status = Status::from(ProposeError::ReadOnly(refusing));
+            assert_eq!((status.code, &*status.message), (code, text));
+        };
+        check(WhyRefused::NoSpace, "NOSPACE", Code::ResourceExhausted, "etcdserver: mvcc: database space exceeded");
+        check(WhyRefused::Diverged, "CORRUPT", Code::DataLoss, "etcdserver: corrupt cluster");
+        assert!(alarms(&Standing::default()).is_empty());
+    }
+}
