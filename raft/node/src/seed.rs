@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use raft_log::StateStore;
+use raft_log::{Identity, StateStore};
 use raft_state::port::Member;
 use raft_state::record::Scalars;
 use raft_state::{Delta, Keyring, Lease, Place, Record, RosterChange, State};
@@ -65,14 +65,19 @@ pub fn plant(folder: &Path, members: &[Member], keyring: Arc<dyn Keyring>, seed:
     if folder.exists() {
         return Err(SeedError::Exists(folder.to_owned()));
     }
-    let membership = membership(members)?;
+    let hash = hash(keyring.clone(), seed)?;
+    let birth = birth(hash, members);
+    let membership = membership(members, birth)?;
     let partial = folder.with_extension("restoring");
     if partial.exists() {
         // Of a restore that was interrupted: nobody has ever started from it.
         fs::remove_dir_all(&partial).map_err(disk)?;
     }
     fs::create_dir_all(&partial).map_err(disk)?;
-    let written = write(&partial, membership, keyring, seed)
+    // Which cluster and which member it is, its first start says.
+    let identity = Identity { cluster: String::new(), member: 0, birth };
+    let written = write(&partial, membership, keyring, seed, hash)
+        .and_then(|()| identity.write(&partial).map_err(|error| disk(error.into())))
         .and_then(|()| fs::rename(&partial, folder).and_then(|()| sync_parent(folder)).map_err(disk));
     if written.is_err() {
         // What is left of it is in nobody's way.
@@ -81,22 +86,36 @@ pub fn plant(folder: &Path, members: &[Member], keyring: Arc<dyn Keyring>, seed:
     written
 }
 
-fn membership(members: &[Member]) -> Result<Membership, SeedError> {
+/// Of every folder of this restore, so that each of them is known to the others, and one that was emptied since is not.
+fn birth(hash: u128, members: &[Member]) -> u64 {
+    let ids = members.iter().fold(hash, |mixed, member| mixed.rotate_left(7) ^ u128::from(member.id));
+    let halves = (ids ^ (ids >> 64)) & u128::from(u64::MAX);
+    u64::try_from(halves).expect("64 bits").max(1)
+}
+
+fn membership(members: &[Member], birth: u64) -> Result<Membership, SeedError> {
     let voters: BTreeSet<u64> = members.iter().map(|member| member.id).collect();
     if voters.len() != members.len() || voters.is_empty() || voters.contains(&0) {
         return Err(SeedError::Members("each needs an id of its own, from 1".to_owned()));
     }
-    let nodes: BTreeMap<u64, Address> = members.iter().map(|member| (member.id, Address::from(member))).collect();
+    let address = |member: &Member| (member.id, Address { birth, ..Address::from(member) });
+    let nodes: BTreeMap<u64, Address> = members.iter().map(address).collect();
     Membership::new(vec![voters], nodes).map_err(|error| SeedError::Members(error.to_string()))
 }
 
-fn write(root: &Path, membership: Membership, keyring: Arc<dyn Keyring>, seed: &Seed) -> Result<(), SeedError> {
+fn write(
+    root: &Path,
+    membership: Membership,
+    keyring: Arc<dyn Keyring>,
+    seed: &Seed,
+    hash: u128,
+) -> Result<(), SeedError> {
     let disk = |error: raft_log::Error| SeedError::Disk { path: root.to_owned(), source: error.into() };
     let first = log_id(0, 0, 0);
     // The first members' ids are given out.
     let last_id = membership.nodes().map(|(id, _)| *id).max().map(RosterChange::LastId);
     let mark = encode_applied(&first, &StoredMembership::new(Some(first), membership));
-    let scalars = Scalars { hash: hash(keyring.clone(), seed)?, ..seed.scalars };
+    let scalars = Scalars { hash, ..seed.scalars };
     let (store, ..) = StateStore::open(&root.join("state"), keyring).map_err(disk)?;
     for versions in seed.versions.chunks(BATCH) {
         let delta = Delta { records: versions.to_vec(), scalars, ..Delta::default() };

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use cluster::{Cluster, PATIENCE, key, keyring, sees};
+use raft_log::Identity;
 use raft_node::seed::{Seed, SeedError, plant};
 use raft_state::port::{ReadError, ReadLevel, Store, WatchError};
 use raft_state::record::Scalars;
@@ -62,6 +63,49 @@ async fn a_cluster_of_any_size_begins_with_what_was_restored() {
         cluster.start_all().await;
         assert!(sees(cluster.node(1), "new").await && sees(cluster.node(1), "old7").await);
     }
+}
+
+/// The folders of a restore know whose they are as those of a new cluster do.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_emptied_folder_of_a_restored_cluster_comes_back_under_a_new_id() {
+    let mut cluster = Cluster::new(3);
+    let identity = |cluster: &Cluster, id: u64| {
+        Identity::read(&cluster.config(id).data_dir).expect("a readable identity").expect("an identity")
+    };
+    for id in 1..=3 {
+        let config = cluster.config(id);
+        plant(&config.data_dir, &config.initial_members, config.keyring, &seed()).expect("a folder");
+    }
+    let born = identity(&cluster, 1).birth;
+    assert!(born != 0 && (2..=3).all(|id| identity(&cluster, id).birth == born), "one restore, one birth");
+    cluster.start_all().await;
+    let settled = Identity { cluster: "test".to_owned(), member: 2, birth: born };
+    assert_eq!(identity(&cluster, 2), settled, "the first start says whose it is");
+    cluster.kill(2).await;
+    // Under another number it would vote with a memory that is not its own.
+    let mut other = cluster.config(2);
+    other.id = 9;
+    let node = cluster.try_start(other).await.expect("a member that starts");
+    assert_eq!(node.id(), 2);
+    node.kill().await;
+    std::fs::remove_dir_all(cluster.config(2).data_dir).expect("an emptied folder");
+    let again = cluster.start_one(2).await;
+    assert_eq!(again.id(), 4);
+    assert_ne!(identity(&cluster, 2).birth, born);
+    assert!(sees(&again, "old7").await);
+
+    // A survivor that begins anew keeps its folder's birth, and another cluster's name.
+    for slot in 1..=3 {
+        cluster.kill(slot).await;
+    }
+    let config = cluster.config(1);
+    raft_node::recover(&config.data_dir, config.keyring, "another").await.expect("a recovery");
+    assert_eq!(identity(&cluster, 1), Identity { cluster: "another".to_owned(), member: 1, birth: born });
+    cluster.cluster_id = "another".to_owned();
+    let survivor = cluster.start_one(1).await;
+    assert!(sees(&survivor, "old7").await);
+    std::fs::remove_dir_all(cluster.config(3).data_dir).expect("an emptied folder");
+    assert_eq!(cluster.start_one(3).await.id(), 5, "the emptied one is taken in, under an id never used");
 }
 
 #[test]

@@ -43,8 +43,16 @@ pub(crate) struct Admission {
 /// The identity of a folder, with its birth drawn at the first use. Blocks.
 pub(crate) fn remembered(folder: &Path, config: &NodeConfig, log_is_empty: bool) -> std::io::Result<Identity> {
     if let Some(mut known) = Identity::read(folder)? {
+        // A folder that a restore made belongs, from its first start on, to this cluster and this member.
+        let before = known.clone();
+        if known.cluster.is_empty() {
+            known.cluster.clone_from(&config.cluster_id);
+        }
         if known.member == 0 && !log_is_empty {
             known.member = config.id;
+        }
+        if known != before {
+            known.write(folder)?;
         }
         return Ok(known);
     }
