@@ -52,7 +52,6 @@ mod standing;
 mod start;
 mod successor;
 mod trail;
-mod transfer;
 mod types;
 mod view;
 mod watchdog;

@@ -20,6 +20,7 @@ use crate::host::Host;
 use crate::leases::Leases;
 use crate::machine::Applied;
 use crate::members::admin::{Admin, AdminError, ClusterStatus};
+use crate::members::decide::Autopilot;
 use crate::metrics::{Metrics, increment};
 use crate::progress::Progress;
 use crate::reads::Reads;
@@ -121,7 +122,13 @@ impl Node {
     }
 
     /// Takes a new member in, as a learner, and says which id it has from now on. Autopilot promotes it when it is a master,
-    /// has caught up, and the number of voters stays odd. `member.id` is not looked at.
+    /// When the leader counts members as alive, caught up, dead.
+    pub fn autopilot(&self) -> Autopilot {
+        self.admin.orders.policy
+    }
+
+    /// has caught up, and the number of voters stays odd. `member.id` is not looked at. One without a name is a place kept: whoever joins with
+    /// its peer address gets that id.
     ///
     /// # Errors
     /// When a living member has its name, or no leader did it before the deadline.
@@ -156,6 +163,14 @@ impl Node {
     }
 
     /// Hands leadership to a member, whoever has it.
+    /// Says where a member is to be reached by the others. Itself it must be told to listen there.
+    ///
+    /// # Errors
+    /// When there is no such member, another has that address, or no leader did it before the deadline.
+    pub async fn set_peer_address(&self, id: u64, peer_address: &str, deadline: Instant) -> Result<(), AdminError> {
+        self.admin.set_address(id, peer_address, deadline).await
+    }
+
     ///
     /// # Errors
     /// When that member does not vote or does not answer, or it has not taken over before the deadline.

@@ -333,6 +333,7 @@ fn run(config: &NodeConfig, shared: Shared, core: Core, port: Port, admission: A
     tokio::spawn(watchdog::watch(raft.clone(), flushes, standing.clone(), config.timing.fsync_stall, hooks.exit));
     tokio::spawn(wake_watchers(view.clone(), applied.clone()));
     tokio::spawn(pilot::run(changes, observatory, standing.clone(), config.autopilot));
+    tokio::spawn(dialer.clone().follow(standing.clone()));
     tokio::spawn(belonging::watch(dialer.clone(), standing.clone(), removed, node.closing.subscribe()));
     if let Some(members) = begins {
         tokio::spawn(form_cluster(raft, members, config.timing));

@@ -59,6 +59,11 @@ impl From<&Member> for Address {
 }
 
 impl Address {
+    /// Nobody yet: a place kept for whoever comes with this peer address.
+    pub(crate) fn is_place(&self) -> bool {
+        self.name.is_empty()
+    }
+
     /// The member as the layers above see it.
     pub(crate) fn member(&self, id: u64, voter: bool) -> Member {
         Member {

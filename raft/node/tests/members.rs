@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use cluster::{Cluster, PATIENCE, create, key, sees};
 use raft_node::{AdminError, LEAP, Node, recover, survey};
-use raft_state::port::{Kind, ReadLevel, Standing, Store};
+use raft_state::port::{Kind, Member, ReadLevel, Standing, Store};
 
 fn deadline() -> Instant {
     Instant::now() + PATIENCE
@@ -223,7 +223,8 @@ async fn leadership_goes_where_it_is_sent_and_a_leader_can_be_removed() {
     for to in [1, 2, 3, 2] {
         let from = cluster.follower().await;
         cluster.node(from).transfer(to, deadline()).await.expect("a transfer");
-        assert_eq!(cluster.leader().await, to);
+        // The old leader may not have heard of it yet.
+        sees_soon(cluster.node(to), "it leads", |s| s.leads).await;
     }
     let refused = cluster.node(1).transfer(4, deadline()).await.expect_err("a learner");
     assert!(refused.to_string().contains("does not vote"), "{refused}");
@@ -258,6 +259,54 @@ async fn what_makes_no_sense_or_is_not_safe_is_refused_with_the_way_out() {
     votes(&node, [1]).await;
     node.promote(3, deadline()).await.expect("a promotion");
     votes(&node, 1..=3).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_place_is_kept_for_whoever_comes_from_its_address() {
+    let mut cluster = Cluster::start(1).await;
+    let node = cluster.node(1).clone();
+    let slots: Vec<u64> = (0..3).map(|_| cluster.add_slot(Kind::Master)).collect();
+    let address = |slot: u64| cluster.config(slot).peer_address;
+    let place = |slot: u64, kind| Member { peer_address: address(slot), kind, ..Member::default() };
+    let first = node.add_member(&place(slots[0], Kind::Master), deadline()).await.expect("a place");
+    let second = node.add_member(&place(slots[1], Kind::Standby), deadline()).await.expect("a place");
+    assert_eq!((first, second), (2, 3));
+    let refused = node.add_member(&place(slots[1], Kind::Master), deadline()).await.expect_err("it is taken");
+    assert!(refused.to_string().contains("is a member's address already"), "{refused}");
+    sees_soon(&node, "both are kept and neither votes", |s| ids(s).len() == 3 && voters(s).len() == 1).await;
+    // Moved before anybody came.
+    let moved = address(slots[2]);
+    node.set_peer_address(second, &moved, deadline()).await.expect("a move");
+    let refused = node.set_peer_address(first, &moved, deadline()).await.expect_err("it is taken");
+    assert!(refused.to_string().contains("is a member's address already"), "{refused}");
+    assert_eq!(cluster.start_one(slots[0]).await.id(), first);
+    assert_eq!(cluster.start_one(slots[2]).await.id(), second);
+    let there = |s: &Standing| s.members.iter().all(|m| !m.name.is_empty());
+    sees_soon(&node, "both have names", there).await;
+    assert_eq!(voters(&node.standing().borrow()).len(), 1, "one stands by, as its place said");
+    node.promote(second, deadline()).await.expect("a promotion");
+    votes(&node, 1..=3).await;
+}
+
+/// A follower that begins to listen elsewhere is heard again once the others were told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_that_moved_is_found_where_the_membership_says() {
+    let mut cluster = Cluster::start(3).await;
+    let leader = cluster.leader().await;
+    let mover = cluster.follower().await;
+    let node = cluster.node(leader).clone();
+    cluster.kill(mover).await;
+    let elsewhere = cluster.add_slot(Kind::Master);
+    let to = cluster.config(elsewhere);
+    node.set_peer_address(mover, &to.peer_address, deadline()).await.expect("a move");
+    let mut config = cluster.config(mover);
+    (config.peer_listen, config.peer_address) = (to.peer_listen, to.peer_address);
+    let moved = cluster.try_start(config).await.expect("a member that starts");
+    sees_soon(&moved, "it serves", |s| s.ready).await;
+    let name = cluster.create_any(leader).await;
+    assert!(sees(&moved, &name).await);
+    assert_eq!(cluster.leader().await, leader, "without an election");
+    moved.kill().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -16,7 +16,11 @@ impl Face {
         deadline: Instant,
     ) -> Result<pb::MemberListResponse, Status> {
         self.latest(!request.linearizable, deadline).await?;
-        Ok(pb::MemberListResponse { header: Some(self.cluster_header()), members: self.member_messages() })
+        let members = match request.linearizable {
+            true => self.members(deadline).await?,
+            false => self.standing().borrow().members.clone(),
+        };
+        Ok(pb::MemberListResponse { header: Some(self.cluster_header()), members: self.messages(&members) })
     }
 
     pub(crate) async fn member_add(
@@ -25,11 +29,11 @@ impl Face {
         deadline: Instant,
     ) -> Result<pb::MemberAddResponse, Status> {
         let address = peer_address(&request.peer_ur_ls)?;
-        if self.standing().borrow().members.iter().any(|member| member.peer_address == address) {
+        if self.members(deadline).await?.iter().any(|member| member.peer_address == address) {
             return Err(Status::PEER_URL_EXISTS);
         }
         let id = self.changes()?.add(address, request.is_learner, deadline).await?;
-        let members = self.member_messages();
+        let members = self.messages(&self.members(deadline).await?);
         let member = members.iter().find(|member| member.id == id).cloned();
         Ok(pb::MemberAddResponse { header: Some(self.cluster_header()), member, members })
     }
@@ -39,9 +43,10 @@ impl Face {
         request: pb::MemberRemoveRequest,
         deadline: Instant,
     ) -> Result<pb::MemberRemoveResponse, Status> {
-        self.member(request.id)?;
+        self.member(request.id, deadline).await?;
         self.changes()?.remove(request.id, deadline).await?;
-        Ok(pb::MemberRemoveResponse { header: Some(self.cluster_header()), members: self.member_messages() })
+        let members = self.messages(&self.members(deadline).await?);
+        Ok(pb::MemberRemoveResponse { header: Some(self.cluster_header()), members })
     }
 
     pub(crate) async fn member_promote(
@@ -49,11 +54,12 @@ impl Face {
         request: pb::MemberPromoteRequest,
         deadline: Instant,
     ) -> Result<pb::MemberPromoteResponse, Status> {
-        if self.member(request.id)?.voter {
+        if self.member(request.id, deadline).await?.voter {
             return Err(Status::MEMBER_NOT_LEARNER);
         }
         self.changes()?.promote(request.id, deadline).await?;
-        Ok(pb::MemberPromoteResponse { header: Some(self.cluster_header()), members: self.member_messages() })
+        let members = self.messages(&self.members(deadline).await?);
+        Ok(pb::MemberPromoteResponse { header: Some(self.cluster_header()), members })
     }
 
     pub(crate) async fn member_update(
@@ -62,23 +68,33 @@ impl Face {
         deadline: Instant,
     ) -> Result<pb::MemberUpdateResponse, Status> {
         let address = peer_address(&request.peer_ur_ls)?;
-        self.member(request.id)?;
+        self.member(request.id, deadline).await?;
+        if self.members(deadline).await?.iter().any(|m| m.id != request.id && m.peer_address == address) {
+            return Err(Status::PEER_URL_EXISTS);
+        }
         self.changes()?.update(request.id, address, deadline).await?;
-        Ok(pb::MemberUpdateResponse { header: Some(self.cluster_header()), members: self.member_messages() })
+        let members = self.messages(&self.members(deadline).await?);
+        Ok(pb::MemberUpdateResponse { header: Some(self.cluster_header()), members })
     }
 
-    fn member(&self, id: u64) -> Result<Member, Status> {
-        let standing = self.standing();
-        let member = standing.borrow().members.iter().find(|member| member.id == id).cloned();
-        member.ok_or(Status::MEMBER_NOT_FOUND)
+    /// The members by the leader's word, where this member can ask for it.
+    async fn members(&self, deadline: Instant) -> Result<Vec<Member>, Status> {
+        match self.operator.members() {
+            Some(members) => members.list(deadline).await,
+            None => Ok(self.standing().borrow().members.clone()),
+        }
+    }
+
+    async fn member(&self, id: u64, deadline: Instant) -> Result<Member, Status> {
+        let members = self.members(deadline).await?;
+        members.into_iter().find(|member| member.id == id).ok_or(Status::MEMBER_NOT_FOUND)
     }
 
     fn changes(&self) -> Result<&dyn Members, Status> {
         self.operator.members().ok_or(Status::NOT_CAPABLE)
     }
 
-    fn member_messages(&self) -> Vec<pb::Member> {
-        let standing = self.standing();
+    fn messages(&self, members: &[Member]) -> Vec<pb::Member> {
         let message = |member: &Member| pb::Member {
             id: member.id,
             name: member.name.clone(),
@@ -86,7 +102,7 @@ impl Face {
             client_ur_ls: if member.etcd_url.is_empty() { Vec::new() } else { vec![member.etcd_url.clone()] },
             is_learner: !member.voter,
         };
-        standing.borrow().members.iter().map(message).collect()
+        members.iter().map(message).collect()
     }
 
     /// As etcd's: without a revision.

@@ -25,6 +25,7 @@ mod maintenance;
 mod operator;
 mod pages;
 mod route;
+mod snapshot;
 pub mod status;
 mod watch;
 

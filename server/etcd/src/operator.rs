@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use raft_state::port::BoxFuture;
+use raft_state::port::{BoxFuture, Member};
 
 use crate::Status;
 
@@ -28,6 +28,12 @@ pub trait Operator: Send + Sync + 'static {
 
 /// Changes to the membership. Each returns once the change is in force.
 pub trait Members: Send + Sync {
+    /// The members by the leader's word.
+    ///
+    /// # Errors
+    /// When no leader answers before the deadline.
+    fn list(&self, deadline: Instant) -> BoxFuture<'_, Result<Vec<Member>, Status>>;
+
     /// Adds a member that will be reached at this peer address (host:port), as a learner when asked; its id.
     ///
     /// # Errors

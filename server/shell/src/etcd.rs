@@ -14,10 +14,10 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use raft_node::Node;
-use raft_state::port::{BoxFuture, Store};
+use raft_node::{AdminError, Node};
+use raft_state::port::{self, BoxFuture, Kind, Store};
 use rustls::ServerConfig;
-use server_etcd::{Face, Operator, Status};
+use server_etcd::{Code, Face, Members, Operator, Status};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -186,12 +186,77 @@ impl Operator for Member {
     }
 
     fn move_leader(&self, to: u64, deadline: Instant) -> BoxFuture<'_, Result<(), Status>> {
+        // Who does not answer does not take over in time either.
+        Box::pin(async move { self.node.transfer(to, deadline).await.map_err(|e| failed(&e, Status::TIMEOUT)) })
+    }
+
+    fn members(&self) -> Option<&dyn Members> {
+        Some(self)
+    }
+}
+
+impl Members for Member {
+    fn list(&self, deadline: Instant) -> BoxFuture<'_, Result<Vec<port::Member>, Status>> {
         Box::pin(async move {
-            match self.node.transfer_leadership(to, deadline).await {
-                true => Ok(()),
-                false => Err(Status::TIMEOUT),
+            let status = self.node.cluster_status(deadline).await.map_err(|e| failed(&e, Status::TIMEOUT))?;
+            Ok(status.members.into_iter().map(|m| m.member).collect())
+        })
+    }
+
+    fn add(&self, peer_address: String, learner: bool, deadline: Instant) -> BoxFuture<'_, Result<u64, Status>> {
+        let kind = if learner { Kind::Standby } else { Kind::Master };
+        Box::pin(async move {
+            let place = port::Member { peer_address, kind, ..port::Member::default() };
+            self.node.add_member(&place, deadline).await.map_err(|e| failed(&e, Status::PEER_URL_EXISTS))
+        })
+    }
+
+    fn remove(&self, id: u64, deadline: Instant) -> BoxFuture<'_, Result<(), Status>> {
+        Box::pin(async move {
+            let removed = self.node.remove(id, deadline).await;
+            removed.map_err(|e| failed(&e, Status::MEMBER_NOT_ENOUGH_STARTED))
+        })
+    }
+
+    fn promote(&self, id: u64, deadline: Instant) -> BoxFuture<'_, Result<(), Status>> {
+        Box::pin(async move {
+            let status = self.node.cluster_status(deadline).await.map_err(|e| failed(&e, Status::TIMEOUT))?;
+            let member = status.members.iter().find(|m| m.member.id == id).ok_or(Status::MEMBER_NOT_FOUND)?;
+            let policy = self.node.autopilot();
+            let behind = status.last_index.saturating_sub(member.matched_index);
+            if member.member.name.is_empty() || member.silent >= policy.fresh || behind > policy.lag_entries {
+                return Err(Status::LEARNER_NOT_READY);
+            }
+            let promoted = self.node.promote(id, deadline).await;
+            let note =
+                promoted.map_err(|e| failed(&e, Status::new(Code::FailedPrecondition, format!("etcdserver: {e}"))))?;
+            // It votes as soon as that keeps the number of voters odd.
+            if note.is_empty() {
+                Ok(())
+            } else {
+                Err(Status::new(Code::FailedPrecondition, format!("etcdserver: {note}")))
             }
         })
+    }
+
+    fn update(&self, id: u64, peer_address: String, deadline: Instant) -> BoxFuture<'_, Result<(), Status>> {
+        Box::pin(async move {
+            let updated = self.node.set_peer_address(id, &peer_address, deadline).await;
+            updated.map_err(|e| failed(&e, Status::PEER_URL_EXISTS))
+        })
+    }
+}
+
+/// Why the membership did not change, in etcd's words; `refused` is what a refusal means here.
+fn failed(error: &AdminError, refused: Status) -> Status {
+    match error {
+        AdminError::Unknown(_) => Status::MEMBER_NOT_FOUND,
+        AdminError::Refused(why) => {
+            tracing::info!(why, "a change of the members was refused");
+            refused
+        }
+        AdminError::DeadlineExceeded(_) => Status::TIMEOUT,
+        AdminError::Stopping => Status::STOPPED,
     }
 }
 

@@ -28,7 +28,14 @@ pub fn router(store: Arc<dyn Store>) -> Router {
 /// Those that serve: whoever is leaving is not named any more.
 async fn list(State(store): State<Arc<dyn Store>>) -> Json<Vec<String>> {
     let members = store.standing().borrow().members.clone();
-    Json(members.into_iter().filter(|m| m.kind != Kind::Leaving).map(|m| m.api_address).collect())
+    Json(
+        members
+            .into_iter()
+            .filter(|m| m.kind != Kind::Leaving)
+            .map(|m| m.api_address)
+            .filter(|a| !a.is_empty())
+            .collect(),
+    )
 }
 
 /// Asks a master.

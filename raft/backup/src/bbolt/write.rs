@@ -198,6 +198,11 @@ impl Writer {
         writer
     }
 
+    /// Bytes of the whole file.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.pages * PAGE as u64
+    }
+
     /// Behind all buckets.
     fn root(&self) -> u64 {
         let after = |tree: &Tree| {

@@ -40,6 +40,11 @@ impl Export {
         ];
         Self { file: Writer::new(buckets), digest: Some(Sha256::new()) }
     }
+
+    /// Bytes of all parts together, the checksum at the end among them.
+    pub fn bytes(&self) -> u64 {
+        self.file.bytes() + Sha256::output_size() as u64
+    }
 }
 
 impl Iterator for Export {

@@ -86,21 +86,36 @@ impl Admin {
         }
     }
 
-    /// Gives a new member an id that nobody has had, and takes it in as a learner.
+    /// Gives a new member an id that nobody has had, or that was kept for it, and takes it in as a learner. One without a
+    /// name is a place kept for whoever comes with its peer address.
     pub(crate) async fn add(&self, member: &Member, deadline: Instant) -> Result<u64, AdminError> {
         let address = Address::from(member);
         // Asked first, so that a refusal costs no id.
-        self.order(Order::Add(wire::member_to(0, &address)), deadline).await?;
-        let store = self.store.upgrade().ok_or(AdminError::Stopping)?;
-        let minted = store.propose(vec![Command::MintMember], deadline).await;
-        let id = match minted.as_deref() {
-            Ok([Outcome::MemberMinted { id }]) => *id,
-            Ok(other) => return Err(AdminError::Refused(format!("minting an id came to {other:?}"))),
-            Err(e) => return Err(AdminError::DeadlineExceeded(e.to_string())),
-        };
-        drop(store);
+        if let Answer::Reserved(id) = self.order(Order::Add(wire::member_to(0, &address)), deadline).await? {
+            return Ok(id);
+        }
+        let id = self.mint(deadline).await?;
         self.order(Order::Add(wire::member_to(id, &address)), deadline).await?;
         Ok(id)
+    }
+
+    async fn mint(&self, deadline: Instant) -> Result<u64, AdminError> {
+        let store = self.store.upgrade().ok_or(AdminError::Stopping)?;
+        let minted = store.propose(vec![Command::MintMember], deadline).await;
+        match minted.as_deref() {
+            Ok([Outcome::MemberMinted { id }]) => Ok(*id),
+            Ok(other) => Err(AdminError::Refused(format!("minting an id came to {other:?}"))),
+            Err(e) => Err(AdminError::DeadlineExceeded(e.to_string())),
+        }
+    }
+
+    /// Says where a member is to be reached, and waits until this member sees it so.
+    pub(crate) async fn set_address(&self, id: u64, peer: &str, deadline: Instant) -> Result<(), AdminError> {
+        let order = pb::AddressOrder { id, peer_address: peer.to_owned() };
+        self.order(Order::Address(order), deadline).await?;
+        let reached =
+            |standing: &Standing| standing.members.iter().find(|m| m.id == id).is_none_or(|m| m.peer_address == peer);
+        self.seen(reached, deadline).await
     }
 
     /// Says what a member is meant to be, and waits until it is, or is known to wait. A word about what it waits for.
@@ -125,6 +140,10 @@ impl Admin {
                 Kind::Standby | Kind::Replica => member.is_some_and(|m| !m.voter),
             }
         };
+        self.seen(reached, deadline).await
+    }
+
+    async fn seen(&self, reached: impl FnMut(&Standing) -> bool, deadline: Instant) -> Result<(), AdminError> {
         let mut standing = self.standing.clone();
         match tokio::time::timeout_at(deadline.into(), standing.wait_for(reached)).await {
             Ok(Ok(_)) => Ok(()),

@@ -185,7 +185,8 @@ impl View {
 
     /// The newer member that bears this one's name: its machine begun anew.
     fn successor(&self, id: u64) -> Option<u64> {
-        let name = &self.members.get(&id)?.name;
+        // Places that are kept have no name in common.
+        let name = Some(&self.members.get(&id)?.name).filter(|name| !name.is_empty())?;
         self.members.range(id + 1..).find(|(_, seen)| seen.name == *name).map(|(newer, _)| *newer)
     }
 
@@ -193,6 +194,8 @@ impl View {
     pub(crate) fn ready(&self, policy: &Autopilot) -> Vec<u64> {
         let learners = self.members.iter().filter(|(_, seen)| !seen.voter && seen.kind == Kind::Master);
         learners
+            // A place that is kept has nobody in it, however fresh the leader's own memory.
+            .filter(|(_, seen)| !seen.name.is_empty())
             .filter(|(id, seen)| self.is_fresh(**id, policy) && seen.behind <= policy.lag_entries)
             .map(|(id, _)| *id)
             .filter(|id| self.successor(*id).is_none())

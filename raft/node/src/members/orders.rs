@@ -39,6 +39,7 @@ impl Orders {
             Order::Kind(order) => self.set_kind(&seen, order.id, wire::kind_from(order.kind())).await,
             Order::Transfer(to) => self.transfer(&seen, to).await,
             Order::Left(id) => self.left(&seen, id).await,
+            Order::Address(order) => self.set_address(&seen, order.id, order.peer_address).await,
         }
     }
 
@@ -60,7 +61,7 @@ impl Orders {
         }
     }
 
-    /// Takes a member in as a learner; one without an id only asks whether it may come.
+    /// Takes a member in as a learner; one without an id asks whether it may come, and takes the place kept for it if there is.
     async fn add(&self, seen: &Observed, member: &pb::Member) -> Answer {
         let (id, mut address) = (member.id, wire::address_from(member));
         address.birth = 0;
@@ -72,13 +73,29 @@ impl Orders {
         }
         // Whoever begins anew on the same machine takes the old one's place, but not while that one lives.
         let rival = seen.view.members.iter().find(|(other, known)| {
-            known.name == address.name && known.kind != Kind::Leaving && seen.view.is_fresh(**other, &self.policy)
+            !address.is_place()
+                && known.name == address.name
+                && known.kind != Kind::Leaving
+                && seen.view.is_fresh(**other, &self.policy)
         });
         if let Some((other, known)) = rival {
             return Answer::Refused(format!(
                 "{} is alive as member {other}: stop it first, or choose another name",
                 known.name
             ));
+        }
+        let here = seen.metrics.membership_config.membership().nodes().find(|(_, known)| known.peer == address.peer);
+        match here {
+            // Taken at once, by one only: whoever else comes from there, this same one after a lost answer too, gets an id of its own.
+            Some((place, known)) if id == 0 && known.is_place() && !address.is_place() => {
+                let (place, kind) = (*place, if address.kind == Kind::Replica { address.kind } else { known.kind });
+                let taken = self.changes.describe(place, Address { kind, ..address }, seen.at).await;
+                return taken.map_or_else(|NotNow(why)| Answer::Later(why), |()| Answer::Reserved(place));
+            }
+            Some(_) if address.is_place() => {
+                return Answer::Refused(format!("{} is a member's address already", address.peer));
+            }
+            _ => {}
         }
         if id == 0 {
             return Answer::Done(String::new());
@@ -98,6 +115,18 @@ impl Orders {
                 made(self.changes.describe(id, address, seen.at).await, note.unwrap_or_default())
             }
         }
+    }
+
+    async fn set_address(&self, seen: &Observed, id: u64, peer: String) -> Answer {
+        let membership = seen.metrics.membership_config.membership();
+        let Some(known) = membership.get_node(&id).cloned() else { return self.unknown(seen, id, Kind::Master) };
+        if known.peer == peer {
+            return Answer::Done(String::new());
+        }
+        if membership.nodes().any(|(_, other)| other.peer == peer) {
+            return Answer::Refused(format!("{peer} is a member's address already"));
+        }
+        made(self.changes.describe(id, Address { peer, ..known }, seen.at).await, String::new())
     }
 
     fn unknown(&self, seen: &Observed, id: u64, kind: Kind) -> Answer {

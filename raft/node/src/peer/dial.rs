@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use api_proto::peer::peer_client::PeerClient;
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
+use raft_state::port::Standing;
 use tokio::sync::watch;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
@@ -50,6 +51,8 @@ pub(crate) struct Dialer {
     channels: Mutex<Option<Channels>>,
     matched: Mutex<BTreeMap<u64, Matched>>,
     refusals: Mutex<BTreeMap<u64, (String, Instant)>>,
+    /// Where members are, by the latest membership: Raft's own links know only where they were when the links were made.
+    addresses: Mutex<BTreeMap<u64, String>>,
 }
 
 /// Connections with the address that each was made for.
@@ -79,6 +82,7 @@ impl Dialer {
             channels: Mutex::new(Some(Channels::new())),
             matched: Mutex::default(),
             refusals: Mutex::default(),
+            addresses: Mutex::default(),
         }
     }
 
@@ -99,6 +103,23 @@ impl Dialer {
         let channel = self.channel(peer, address)?;
         channels.insert((peer, lane), (address.to_owned(), channel.clone()));
         Ok(wrap(channel))
+    }
+
+    /// Follows the members to other addresses, for as long as this member runs.
+    pub(crate) async fn follow(self: Arc<Self>, mut standing: watch::Receiver<Standing>) {
+        let mut known = Vec::new();
+        loop {
+            match standing.wait_for(|standing| standing.members != known).await {
+                Ok(standing) => known.clone_from(&standing.members),
+                Err(_) => return,
+            }
+            *self.addresses.lock() = known.iter().map(|member| (member.id, member.peer_address.clone())).collect();
+        }
+    }
+
+    /// Where a member is now; `before` is where it was when a link to it was made.
+    pub(crate) fn address(&self, peer: u64, before: &str) -> String {
+        self.addresses.lock().get(&peer).cloned().unwrap_or_else(|| before.to_owned())
     }
 
     /// A client of whoever listens at an address; `peer` is the member believed to be there, 0 when that is not known.

@@ -70,7 +70,8 @@ pub(crate) struct PeerLink {
 
 impl PeerLink {
     fn client(&self, lane: Lane) -> Result<PeerClient<Channel>, Unreachable<TypeConfig>> {
-        self.dialer.client(self.peer, &self.address, lane).map_err(|e| Unreachable::new(&e))
+        let address = self.dialer.address(self.peer, &self.address);
+        self.dialer.client(self.peer, &address, lane).map_err(|e| Unreachable::new(&e))
     }
 
     fn header(&self) -> Option<pb::Header> {

@@ -162,7 +162,9 @@ impl v1::cluster_server::Cluster for Service {
         let proposed = self.node.propose(commands, until).await;
         proposed.map_err(|e| Status::unavailable(e.to_string()))?;
         let standing = self.node.standing().borrow().clone();
-        let masters = standing.members.into_iter().filter(|m| m.kind != Kind::Leaving).map(|m| m.api_address).collect();
+        let masters = standing.members.into_iter().filter(|m| m.kind != Kind::Leaving).map(|m| m.api_address);
+        // A place that is kept has no address yet.
+        let masters = masters.filter(|address| !address.is_empty()).collect();
         Ok(Response::new(v1::CreateTokenResponse { token: token.to_string(), expires_s, masters }))
     }
 
