@@ -1,7 +1,7 @@
 //! Transactions that only read need no log entry: they are answered on a snapshot.
 
-use raft_state::Snapshot;
 use raft_state::txn::{Answer, Op, RangeRead, Txn, Verdict};
+use raft_state::{Revision, Snapshot};
 
 use crate::status::Status;
 
@@ -18,6 +18,17 @@ pub(super) fn read_only(txn: &Txn, state: &Snapshot) -> Result<Verdict, Status> 
         Op::Put(_) | Op::Delete(_) => unreachable!("the transaction only reads"),
     });
     Ok(Verdict { succeeded, answers: answers.collect::<Result<_, _>>()? })
+}
+
+/// The newest revision that a read of it names.
+pub(super) fn newest(txn: &Txn) -> Option<Revision> {
+    let ops = txn.then.iter().chain(&txn.otherwise);
+    let named = ops.filter_map(|op| match op {
+        Op::Range(read) => read.revision,
+        Op::Txn(within) => newest(within),
+        Op::Put(_) | Op::Delete(_) => None,
+    });
+    named.max()
 }
 
 fn range(read: &RangeRead, state: &Snapshot) -> Result<Answer, Status> {

@@ -69,7 +69,8 @@ impl Face {
         check_size(&request)?;
         let txn = convert::txn(&request)?;
         if txn.is_read_only() {
-            let snapshot = self.latest(check::is_serializable(&request), deadline).await?;
+            let newest = evaluate::newest(&txn);
+            let snapshot = self.reaching(newest, check::is_serializable(&request), deadline).await?;
             let applied = Applied { revision: snapshot.revision(), verdict: evaluate::read_only(&txn, &snapshot)? };
             return self.answer(&request, applied, deadline).await;
         }

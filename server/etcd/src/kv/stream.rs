@@ -31,7 +31,7 @@ impl Face {
         if read.bounds != raft_state::txn::Bounds::default() {
             return Err(Status::STREAM_FILTER);
         }
-        let latest = self.latest(request.serializable, deadline).await?;
+        let latest = self.reaching(read.revision, request.serializable, deadline).await?;
         let header = self.header(latest.revision());
         let found = match read.revision {
             None => read.read(&latest),

@@ -74,7 +74,11 @@ impl World {
 
     /// With keys that another face owns.
     pub fn with(read_only: Option<Bytes>) -> Self {
-        let store: Arc<dyn Store> = Solo::new();
+        Self::over(Solo::new(), read_only)
+    }
+
+    /// Over a store of one's own.
+    pub fn over(store: Arc<dyn Store>, read_only: Option<Bytes>) -> Self {
         let face = Face::new(Options {
             store,
             operator: Arc::new(Nobody),

@@ -2,6 +2,7 @@
 
 mod client;
 mod kv;
+mod lagging;
 mod leases;
 mod maintenance;
 mod txn;
