@@ -17,6 +17,7 @@ mod identity;
 mod log;
 mod state;
 mod tail;
+mod window;
 
 pub use error::Error;
 pub use folder::{Folder, make_folder};

@@ -1,6 +1,5 @@
 //! The applied state on disk: stored versions by revision, the retry window, and the index it was applied up to.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
@@ -8,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use raft_state::history::{History, Stored};
 use raft_state::port::BoxFuture;
 use raft_state::record::Scalars;
-use raft_state::{Delta, JoinToken, Keyring, Lease, Outcome, Payload, Place, Record, Revision, RosterChange, State};
+use raft_state::{Delta, JoinToken, Keyring, Lease, Payload, Place, Record, Revision, RosterChange, State};
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
     ColumnFamilyDescriptor, DB, DBCompressionType, Direction, FlushOptions, IteratorMode, Options, WriteBatch,
@@ -16,6 +15,7 @@ use rocksdb::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::window::Filed;
 use crate::{Error, codec, folder};
 
 const VERSIONS: &str = "versions";
@@ -33,6 +33,9 @@ const APPLIED: &[u8] = b"applied";
 const FORMAT: &[u8] = b"format";
 /// Up to which revision compaction has deleted what nobody can read.
 const CLEARED: &[u8] = b"cleared";
+
+/// The version of what is filed where; that of the records' encoding is the codec's.
+const LAYOUT: u8 = 2;
 
 /// Memory for versions that are not flushed yet; there are two such buffers.
 const WRITE_BUFFER_BYTES: usize = 4 << 20;
@@ -61,16 +64,12 @@ struct Mark {
 pub struct StateStore {
     root: PathBuf,
     db: RwLock<Arc<DB>>,
-    marks: Mutex<Marks>,
+    filed: Mutex<Filed>,
     on_unreadable: OnceLock<OnUnreadable>,
 }
 
 /// Told when what was written cannot be read.
 pub type OnUnreadable = Box<dyn Fn(&Error) + Send + Sync>;
-
-/// The low-water mark of each boot as it is stored. Outcomes up to a new mark are deleted one by one: deleting their range
-/// would leave a range tombstone for each command, and RocksDB takes quadratic time to flush those.
-type Marks = BTreeMap<u64, u64>;
 
 fn options() -> Options {
     let mut options = Options::default();
@@ -102,13 +101,13 @@ fn open_database(path: &Path) -> Result<DB, Error> {
     match db.get_cf(meta, FORMAT)? {
         None => {
             let mut batch = WriteBatch::default();
-            batch.put_cf(meta, FORMAT, [codec::VERSION]);
+            batch.put_cf(meta, FORMAT, [LAYOUT]);
             db.write_opt(batch, &unlogged())?;
         }
-        Some(found) if found == [codec::VERSION] => {}
+        Some(found) if found == [LAYOUT] => {}
         Some(found) => {
             let found = found.first().copied().unwrap_or(0);
-            return Err(Error::UnknownVersion { what: "the state", found, supported: codec::VERSION });
+            return Err(Error::UnknownVersion { what: "the state", found, supported: LAYOUT });
         }
     }
     Ok(db)
@@ -136,13 +135,6 @@ fn seal_of(id: i64) -> u64 {
     id.cast_unsigned()
 }
 
-fn outcome_key(boot: u64, sequence: u64) -> [u8; 16] {
-    let mut key = [0; 16];
-    key[..8].copy_from_slice(&boot.to_be_bytes());
-    key[8..].copy_from_slice(&sequence.to_be_bytes());
-    key
-}
-
 fn number(bytes: &[u8]) -> Option<u64> {
     bytes.try_into().ok().map(u64::from_be_bytes)
 }
@@ -158,11 +150,11 @@ impl StateStore {
         remove_others(root, number)?;
         let db = open_database(&folder_of(root, number))?;
         folder::sync(root)?;
-        let Loaded { state, applied, marks } = load(&db, keyring)?;
+        let Loaded { state, applied, filed } = load(&db, keyring)?;
         let store = Self {
             root: root.to_owned(),
             db: RwLock::new(Arc::new(db)),
-            marks: Mutex::new(marks),
+            filed: Mutex::new(filed),
             on_unreadable: OnceLock::new(),
         };
         Ok((store, state, applied))
@@ -185,7 +177,7 @@ impl StateStore {
     /// When the database refuses.
     pub fn write(&self, delta: &Delta, applied: &Applied) -> Result<(), Error> {
         let db = self.db();
-        let (versions, window, meta) = (family(&db, VERSIONS), family(&db, WINDOW), family(&db, META));
+        let (versions, meta) = (family(&db, VERSIONS), family(&db, META));
         let mut batch = WriteBatch::default();
         for (place, record) in &delta.records {
             let sealed = codec::encode_sealed(place.revision, record, size_of_record(record));
@@ -201,20 +193,7 @@ impl StateStore {
         for change in &delta.roster {
             write_roster(&mut batch, family(&db, ROSTER), change);
         }
-        for (boot, sequence, outcome) in &delta.remembered {
-            batch.put_cf(window, outcome_key(*boot, *sequence), codec::seal(*sequence, &codec::encode(outcome)));
-        }
-        let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
-        for (boot, mark) in &delta.forgotten {
-            let before = marks.insert(*boot, *mark).unwrap_or(0);
-            for sequence in before..*mark {
-                batch.delete_cf(window, outcome_key(*boot, sequence));
-            }
-            // The mark itself stays, as an outcome that is no longer known: it is the boot's low water.
-            let unknown = Outcome::Refused(raft_state::Refusal::OutcomeUnknown);
-            batch.put_cf(window, outcome_key(*boot, *mark), codec::seal(*mark, &codec::encode(&unknown)));
-        }
-        drop(marks);
+        self.filed.lock().unwrap_or_else(PoisonError::into_inner).write(&mut batch, family(&db, WINDOW), delta);
         let mark = Mark { applied: applied.clone(), scalars: delta.scalars };
         batch.put_cf(meta, APPLIED, codec::seal(0, &codec::encode(&mark)));
         Ok(db.write_opt(batch, &unlogged())?)
@@ -278,7 +257,7 @@ impl StateStore {
     pub fn inspect(path: &Path) -> Result<Applied, Error> {
         let db = DB::open_cf_for_read_only(&options(), path, FAMILIES, false)?;
         match db.get_cf(family(&db, META), FORMAT)? {
-            Some(found) if found == [codec::VERSION] => {}
+            Some(found) if found == [LAYOUT] => {}
             None => {
                 return Err(Error::Damaged {
                     what: "the snapshot",
@@ -287,7 +266,7 @@ impl StateStore {
             }
             Some(found) => {
                 let found = found.first().copied().unwrap_or(0);
-                return Err(Error::UnknownVersion { what: "the snapshot", found, supported: codec::VERSION });
+                return Err(Error::UnknownVersion { what: "the snapshot", found, supported: LAYOUT });
             }
         }
         Ok(read_mark(&db)?.applied)
@@ -307,10 +286,10 @@ impl StateStore {
         fs::rename(received, &path).map_err(Error::file(received))?;
         folder::sync(&self.root)?;
         let db = open_database(&path)?;
-        let Loaded { state, applied, marks } = load(&db, keyring)?;
+        let Loaded { state, applied, filed } = load(&db, keyring)?;
         folder::replace(&self.root.join("current"), named(next).as_bytes())?;
         *self.db.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(db);
-        *self.marks.lock().unwrap_or_else(PoisonError::into_inner) = marks;
+        *self.filed.lock().unwrap_or_else(PoisonError::into_inner) = filed;
         remove_others(&self.root, next)?;
         Ok((state, applied))
     }
@@ -424,11 +403,10 @@ fn read_roster(key: &[u8], sealed: &[u8]) -> Result<RosterChange, Error> {
 struct Loaded {
     state: State,
     applied: Applied,
-    marks: Marks,
+    filed: Filed,
 }
 
 fn load(db: &DB, keyring: Arc<dyn Keyring>) -> Result<Loaded, Error> {
-    let mut marks = Marks::new();
     let mut state = State::new(keyring);
     let mark = read_mark(db)?;
     for item in db.iterator_cf(family(db, VERSIONS), IteratorMode::Start) {
@@ -450,24 +428,12 @@ fn load(db: &DB, keyring: Arc<dyn Keyring>) -> Result<Loaded, Error> {
         let (key, sealed) = item?;
         state.load_roster(&read_roster(&key, &sealed)?);
     }
-    for item in db.iterator_cf(family(db, WINDOW), IteratorMode::Start) {
-        let (key, sealed) = item?;
-        let damaged = || Error::Damaged { what: "the retry window", detail: "a key of another length".to_owned() };
-        let (boot, sequence) = key.split_at_checked(8).ok_or_else(damaged)?;
-        let (Some(boot), Some(sequence)) = (number(boot), number(sequence)) else { return Err(damaged()) };
-        let outcome: Outcome = codec::decode("an outcome", codec::open("an outcome", sequence, &sealed)?)?;
-        if outcome == Outcome::Refused(raft_state::Refusal::OutcomeUnknown) {
-            state.load_low_water(boot, sequence);
-            marks.insert(boot, sequence);
-        } else {
-            state.load_outcome(boot, sequence, outcome);
-        }
-    }
+    let filed = Filed::load(db, family(db, WINDOW), &mut state)?;
     if !state.finish_load(mark.scalars) {
         let detail = "the hash over the live entries is not the one that was stored".to_owned();
         return Err(Error::Damaged { what: "the state", detail });
     }
-    Ok(Loaded { state, applied: mark.applied, marks })
+    Ok(Loaded { state, applied: mark.applied, filed })
 }
 
 impl History for StateStore {

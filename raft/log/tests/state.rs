@@ -104,6 +104,46 @@ fn a_retry_is_known_after_a_restart() {
     assert!(matches!(world.run(Command::OpenEpoch { holder: 1 }), Outcome::Refused(_)));
 }
 
+/// Outcomes of one entry are one record: those of it that are forgotten stay so, and the others are known.
+#[test]
+fn an_entry_of_many_commands_is_remembered_and_forgotten_command_by_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut world, _) = World::open(folder.path());
+    let command = Command::OpenEpoch { holder: 1 };
+    let stamp = |boot: u64, sequence: u64, low_water: u64| Stamped {
+        id: CommandId { boot, sequence },
+        low_water,
+        command: command.clone(),
+    };
+    let apply = |world: &mut World, commands: &[Stamped]| {
+        world.index += 1;
+        let applied = world.state.apply(commands);
+        let mark = Applied { index: world.index, log_id: vec![1], membership: vec![2] };
+        world.store.write(&applied.delta, &mark).unwrap();
+        applied.outcomes
+    };
+    // Two boots in turns, the later of them first.
+    let first: Vec<Stamped> = (1..=4).flat_map(|n| [stamp(9, n, 0), stamp(4, n, 0)]).collect();
+    let outcomes = apply(&mut world, &first);
+    apply(&mut world, &[stamp(9, 6, 2), stamp(9, 5, 2), stamp(4, 5, 4)]);
+    world.store.flush().unwrap();
+    drop(world);
+    let (mut world, _) = World::open(folder.path());
+    let unknown = Outcome::Refused(raft_state::Refusal::OutcomeUnknown);
+    let again = |world: &mut World, boot: u64, sequence: u64| {
+        let low_water = if boot == 9 { 2 } else { 4 };
+        apply(world, &[stamp(boot, sequence, low_water)]).remove(0)
+    };
+    let check = |found: Outcome, expected: &Outcome, what: &str| assert_eq!(found, *expected, "{what}");
+    check(again(&mut world, 9, 2), &unknown, "below the mark, though its record goes on above");
+    check(again(&mut world, 9, 3), &outcomes[4], "above the mark");
+    check(again(&mut world, 4, 4), &unknown, "the whole record is below the mark");
+    let epoch = world.state.snapshot().epoch();
+    again(&mut world, 9, 5);
+    again(&mut world, 4, 5);
+    assert_eq!(world.state.snapshot().epoch(), epoch, "nothing ran twice");
+}
+
 #[test]
 fn a_checkpoint_is_installed_in_one_step() {
     let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

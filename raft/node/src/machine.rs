@@ -14,7 +14,7 @@ use openraft::alias::SnapshotOf;
 use openraft::storage::{ApplyResponder, EntryResponder, RaftStateMachine};
 use openraft::{OptionalSend, RaftSnapshotBuilder};
 use raft_log::{StateStore, codec};
-use raft_state::{Action, Command, CommandId, Epoch, Feed, Keyring, ObjectCommand, Revision, Stamped, State};
+use raft_state::{Action, Command, CommandId, Epoch, Event, Feed, Keyring, ObjectCommand, Revision, Stamped, State};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::checkpoint::{Checkpoint, Checkpoints};
@@ -41,17 +41,22 @@ pub(crate) struct Applied {
     pub(crate) hash: u128,
 }
 
+/// A [`Stamped`] on its way out, which encodes alike.
+#[derive(serde::Serialize)]
+struct Outgoing<'a> {
+    id: CommandId,
+    low_water: u64,
+    command: &'a Command,
+}
+
 /// Encodes one proposal.
 pub(crate) fn encode(ids: Ids, commands: &[Command]) -> Bytes {
-    let stamped: Vec<Stamped> = commands
-        .iter()
-        .zip(ids.first..)
-        .map(|(command, sequence)| Stamped {
-            id: CommandId { boot: ids.boot, sequence },
-            low_water: ids.low_water,
-            command: command.clone(),
-        })
-        .collect();
+    let stamp = |(command, sequence)| Outgoing {
+        id: CommandId { boot: ids.boot, sequence },
+        low_water: ids.low_water,
+        command,
+    };
+    let stamped: Vec<Outgoing<'_>> = commands.iter().zip(ids.first..).map(stamp).collect();
     codec::encode_sized(&stamped, commands.iter().map(size).sum()).into()
 }
 
@@ -204,10 +209,13 @@ impl Applier {
         let started = Instant::now();
         self.metrics.applied_entries.fetch_add(run.len() as u64, Ordering::Relaxed);
         let mut done = Vec::with_capacity(run.len());
+        let mut events = Vec::new();
         for (entry, responder) in run {
-            let completed = self.one(entry)?;
+            let completed = self.one(entry, &mut events)?;
             done.push((completed, responder));
         }
+        // Once for the whole run: after each snapshot that readers hold, the next writes copy what they touch of the maps.
+        self.feed.publish(self.state.snapshot(), events);
         // What is told to callers must be visible to them.
         self.announce();
         for (completed, responder) in done {
@@ -223,7 +231,7 @@ impl Applier {
     }
 
     /// Applies one entry; the outcomes of each proposal in it by its first id.
-    fn one(&mut self, entry: Entry) -> io::Result<Vec<(CommandId, Vec<raft_state::Outcome>)>> {
+    fn one(&mut self, entry: Entry, events: &mut Vec<Event>) -> io::Result<Vec<(CommandId, Vec<raft_state::Outcome>)>> {
         let mut proposals = Vec::new();
         let mut membership = None;
         match entry.payload {
@@ -261,9 +269,8 @@ impl Applier {
         if let Some((_, to)) = applied.delta.compacted {
             self.compact(to);
         }
-        let snapshot = self.state.snapshot();
-        self.trail.push(entry.log_id.index, snapshot.hash());
-        self.feed.publish(snapshot, applied.events);
+        self.trail.push(entry.log_id.index, self.state.snapshot().hash());
+        events.extend(applied.events);
         let mut outcomes = applied.outcomes.into_iter();
         Ok(ids.into_iter().map(|(id, count)| (id, outcomes.by_ref().take(count).collect())).collect())
     }
@@ -373,5 +380,23 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
 
     async fn build_snapshot(&mut self) -> Result<SnapshotOf<TypeConfig, Checkpoint>, io::Error> {
         self.checkpoints.build().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proposal_goes_out_as_it_will_be_read() {
+        let commands = [Command::MintMember, Command::Compact { revision: 9 }];
+        let ids = Ids { boot: 7, first: 3, low_water: 2 };
+        let read: Vec<Stamped> = codec::decode("a proposal", &encode(ids, &commands)).expect("a proposal");
+        let expected = commands.into_iter().zip(3..).map(|(command, sequence)| Stamped {
+            id: CommandId { boot: 7, sequence },
+            low_water: 2,
+            command,
+        });
+        assert_eq!(read, expected.collect::<Vec<_>>());
     }
 }

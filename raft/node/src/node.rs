@@ -12,7 +12,7 @@ use raft_state::port::{
     BoxFuture, Cursor, Kind, LeaseTime, Member, ProposeError, ReadError, ReadLevel, Standing, Store, WatchError,
 };
 use raft_state::{Command, Outcome, Revision, Snapshot};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use crate::compare::Word;
 use crate::config::{Limits, NodeConfig, Timing};
@@ -25,6 +25,7 @@ use crate::metrics::{Metrics, increment};
 use crate::progress::Progress;
 use crate::reads::Reads;
 use crate::registry::Registry;
+use crate::route::Entrance;
 use crate::standing::successor;
 use crate::start::{self, Hooks, StartError};
 use crate::types::Raft;
@@ -42,7 +43,7 @@ pub struct Node {
     pub(crate) cluster_id: String,
     pub(crate) raft: Raft,
     pub(crate) registry: Arc<Registry>,
-    pub(crate) fresh: mpsc::UnboundedSender<u64>,
+    pub(crate) entrance: Entrance,
     pub(crate) reads: Reads,
     pub(crate) leases: Leases,
     pub(crate) view: Arc<View>,
@@ -121,12 +122,12 @@ impl Node {
         self.admin.status(deadline).await
     }
 
-    /// Takes a new member in, as a learner, and says which id it has from now on. Autopilot promotes it when it is a master,
     /// When the leader counts members as alive, caught up, dead.
     pub fn autopilot(&self) -> Autopilot {
         self.admin.orders.policy
     }
 
+    /// Takes a new member in, as a learner, and says which id it has from now on. Autopilot promotes it when it is a master,
     /// has caught up, and the number of voters stays odd. `member.id` is not looked at. One without a name is a place kept: whoever joins with
     /// its peer address gets that id.
     ///
@@ -162,7 +163,6 @@ impl Node {
         self.admin.set_kind(id, Kind::Leaving, deadline).await.map(drop)
     }
 
-    /// Hands leadership to a member, whoever has it.
     /// Says where a member is to be reached by the others. Itself it must be told to listen there.
     ///
     /// # Errors
@@ -171,6 +171,7 @@ impl Node {
         self.admin.set_address(id, peer_address, deadline).await
     }
 
+    /// Hands leadership to a member, whoever has it.
     ///
     /// # Errors
     /// When that member does not vote or does not answer, or it has not taken over before the deadline.
@@ -290,7 +291,7 @@ impl Node {
         }
         let started = Instant::now();
         let limit = self.limits.proposal_bytes;
-        let (first, outcomes) = self.registry.enter(&commands, |ids, commands| {
+        let (first, encoded, outcomes) = self.registry.enter(&commands, |ids, commands| {
             let encoded = crate::machine::encode(ids, commands);
             if encoded.len() > limit {
                 return Err(ProposeError::TooLarge { bytes: encoded.len(), limit });
@@ -299,7 +300,7 @@ impl Node {
         })?;
         drop(commands);
         let _leave = Leave { registry: &self.registry, first };
-        if self.fresh.send(first).is_err() {
+        if !self.entrance.send(first, encoded) {
             return Err(stopping());
         }
         match tokio::time::timeout_at(deadline.into(), outcomes).await {

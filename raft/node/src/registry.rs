@@ -50,12 +50,13 @@ impl Registry {
         self.boot
     }
 
-    /// Gives the commands their ids, encodes them, and waits for their outcomes from now on.
+    /// Gives the commands their ids, encodes them, and waits for their outcomes from now on. The first id, the encoding, and
+    /// where the outcomes come.
     pub(crate) fn enter<E>(
         &self,
         commands: &[Command],
         encode: impl FnOnce(Ids, &[Command]) -> Result<Bytes, E>,
-    ) -> Result<(u64, Outcomes), E> {
+    ) -> Result<(u64, Bytes, Outcomes), E> {
         let (done, outcomes) = oneshot::channel();
         let count = commands.len();
         let ids = {
@@ -77,9 +78,9 @@ impl Registry {
             }
         };
         if let Some(waiting) = self.inner.lock().waiting.get_mut(&ids.first) {
-            waiting.encoded = encoded;
+            waiting.encoded = encoded.clone();
         }
-        Ok((ids.first, outcomes))
+        Ok((ids.first, encoded, outcomes))
     }
 
     /// Nobody waits for this proposal any more.
@@ -135,7 +136,7 @@ mod tests {
     fn enter(registry: &Registry, commands: usize) -> (Ids, Outcomes) {
         let mut seen = None;
         let commands = vec![Command::Compact { revision: 1 }; commands];
-        let (_, outcomes) = registry
+        let (.., outcomes) = registry
             .enter(&commands, |ids, _| {
                 seen = Some(ids);
                 Ok::<_, Infallible>(Bytes::from_static(b"x"))

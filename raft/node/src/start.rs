@@ -237,7 +237,6 @@ fn run(config: &NodeConfig, shared: Shared, core: Core, port: Port, admission: A
     let (standing_sender, standing) = watch::channel(Standing { id, name: config.name.clone(), ..Standing::default() });
     let (broken, broken_streams) = mpsc::unbounded_channel();
     let (batches, items) = mpsc::unbounded_channel();
-    let (fresh, new_proposals) = mpsc::unbounded_channel();
     let (reads, read_waiters) = Reads::new();
     let (leases, lease_asks) = Leases::new();
     let stopping = Arc::new(AtomicBool::new(false));
@@ -254,12 +253,14 @@ fn run(config: &NodeConfig, shared: Shared, core: Core, port: Port, admission: A
         retired,
         policy: config.autopilot,
     });
+    let (router, entrance) =
+        Router::new(id, registry.clone(), dialer.clone(), leader.clone(), batches.clone(), metrics.clone());
     let node = Arc::new_cyclic(|node: &Weak<Node>| Node {
         id,
         cluster_id: identity.cluster,
         raft: raft.clone(),
         registry: registry.clone(),
-        fresh,
+        entrance,
         reads: reads.clone(),
         leases: leases.clone(),
         view: view.clone(),
@@ -287,7 +288,7 @@ fn run(config: &NodeConfig, shared: Shared, core: Core, port: Port, admission: A
         letterhead: dialer.letterhead.clone(),
         contact: contact.clone(),
         broken,
-        batches: batches.clone(),
+        batches,
         reads: reads.clone(),
         leases,
         snapshots: port.received,
@@ -316,8 +317,7 @@ fn run(config: &NodeConfig, shared: Shared, core: Core, port: Port, admission: A
     tokio::spawn(observer.run());
     compare::start(raft.clone(), dialer.clone(), standing.clone(), witness);
     tokio::spawn(batch::run(raft.clone(), items, config.limits, metrics.clone()));
-    let router = Router::new(id, registry, dialer.clone(), leader.clone(), batches, metrics.clone());
-    tokio::spawn(router.run(new_proposals));
+    tokio::spawn(router.run());
     let rounds = Rounds {
         raft: raft.clone(),
         dialer: dialer.clone(),

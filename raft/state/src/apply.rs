@@ -174,7 +174,7 @@ impl State {
         }
         let mut change = Change::at(self.live.scalars.revision + 1);
         match &command.action {
-            Action::Put(payload) => self.put(&mut change, command.key.clone(), payload.clone(), 0)?,
+            Action::Put(payload) => self.put(&mut change, command.key.clone(), payload.clone(), 0, live)?,
             Action::Delete => self.delete(&mut change, live.ok_or(Refusal::NotFound)?),
         }
         Ok(Outcome::Done { revision: self.commit(change, applied) })
@@ -188,10 +188,16 @@ impl State {
         }
     }
 
-    /// Writes one key. A refusal changes nothing.
-    fn put(&mut self, change: &mut Change, key: Bytes, payload: Payload, lease: i64) -> Result<(), Refusal> {
+    /// Writes one key, whose live version is `previous`. A refusal changes nothing.
+    fn put(
+        &mut self,
+        change: &mut Change,
+        key: Bytes,
+        payload: Payload,
+        lease: i64,
+        previous: Option<Arc<Entry>>,
+    ) -> Result<(), Refusal> {
         let place = change.place();
-        let previous = self.live.get(&key).cloned();
         let record = Record {
             key,
             payload: Some(payload),

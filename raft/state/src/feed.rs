@@ -75,7 +75,7 @@ impl Feed {
         })
     }
 
-    /// Publishes what applying one log entry came to. Called by apply alone, in order.
+    /// Publishes what applying some log entries came to. Called by apply alone, in order.
     pub fn publish(&self, snapshot: Snapshot, events: Vec<Event>) {
         let revision = snapshot.revision();
         let touched: Vec<Bytes> = {

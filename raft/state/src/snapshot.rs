@@ -148,12 +148,15 @@ impl Snapshot {
     pub(crate) fn put(&mut self, entry: Arc<Entry>) {
         self.scalars.hash = self.scalars.hash.wrapping_add(entry.digest);
         let home = partition(&entry.key);
-        if !self.partitions.contains_key(home) {
-            self.partitions.insert(Bytes::copy_from_slice(home), OrdMap::new());
-        }
-        let entries = self.partitions.get_mut(home).expect("inserted above");
         let (key, lease) = (entry.key.clone(), entry.lease);
-        let replaced = entries.insert(key.clone(), entry);
+        let replaced = match self.partitions.get_mut(home) {
+            Some(entries) => entries.insert(key.clone(), entry),
+            None => {
+                let home = Bytes::copy_from_slice(home);
+                self.partitions.insert(home, OrdMap::unit(key.clone(), entry));
+                None
+            }
+        };
         if let Some(replaced) = &replaced {
             self.scalars.hash = self.scalars.hash.wrapping_sub(replaced.digest);
         }

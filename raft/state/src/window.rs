@@ -46,7 +46,9 @@ impl Window {
             return None;
         }
         entry.low_water = mark;
-        entry.outcomes = entry.outcomes.split_off(&(mark + 1));
+        while let Some(first) = entry.outcomes.first_entry().filter(|first| *first.key() <= mark) {
+            first.remove();
+        }
         Some(mark)
     }
 }

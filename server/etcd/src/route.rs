@@ -43,7 +43,7 @@ impl Face {
         let deadline = crate::face::deadline(grpc::timeout(&parts.headers));
         let result = match parts.uri.path() {
             PUT => return grpc::unary_response(self.hot_put(body, deadline).await),
-            RANGE => return grpc::unary_response(self.hot_range(body, deadline).await),
+            RANGE => self.hot_range(body, deadline).await,
             TXN => return grpc::unary_response(self.hot_txn(body, deadline).await),
             path => Box::pin(self.other(path, body, needs_leader, deadline)).await,
         };
@@ -79,12 +79,19 @@ impl Face {
         self.put(grpc::decode(grpc::unary(body).await?)?, deadline).await
     }
 
-    async fn hot_range<B>(&self, body: B, deadline: Instant) -> Result<pb::RangeResponse, Status>
+    async fn hot_range<B>(self: &Arc<Self>, body: B, deadline: Instant) -> Result<Response<Body>, Status>
     where
         B: http_body::Body<Data = Bytes> + Unpin,
         B::Error: fmt::Display,
     {
-        self.range(grpc::decode(grpc::unary(body).await?)?, deadline).await
+        let request: pb::RangeRequest = grpc::decode(grpc::unary(body).await?)?;
+        if request.range_end.is_empty() {
+            return Ok(grpc::unary_response(self.range(request, deadline).await));
+        }
+        // Many keys may take long, and whoever serves this connection has other calls to see to.
+        let face = self.clone();
+        let read = tokio::spawn(async move { grpc::unary_response(face.range(request, deadline).await) });
+        read.await.map_err(|error| Status::new(Code::Internal, format!("etcdserver: {error}")))
     }
 
     async fn hot_txn<B>(&self, body: B, deadline: Instant) -> Result<pb::TxnResponse, Status>

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use raft_node::{AdminError, Node};
@@ -25,6 +25,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::pki::Pair;
 use crate::server::Serves;
+use crate::together::{Calls, Together};
 
 /// The group that may use the face where certificates are asked for.
 const ADMINISTRATORS: &str = "system:masters";
@@ -143,7 +144,8 @@ where
             Ok::<_, Infallible>(response)
         }
     });
-    let mut builder = Builder::new(TokioExecutor::new());
+    let calls = Calls::default();
+    let mut builder = Builder::new(calls.clone());
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -156,7 +158,7 @@ where
         .keep_alive_interval(Duration::from_secs(30));
     builder.http1().timer(TokioTimer::new());
     let serving = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-    watcher.watch(serving).await.map_err(|error| anyhow::anyhow!(error))
+    Together::new(Box::pin(watcher.watch(serving)), calls).await.map_err(|error| anyhow::anyhow!(error))
 }
 
 /// The face of a member. Beside Kubernetes' API the objects of that API are for reading only.

@@ -39,6 +39,7 @@ mod simnode;
 mod snapshot;
 mod stop;
 mod tls;
+mod together;
 mod tokens;
 mod top;
 mod ui;

@@ -81,8 +81,9 @@ impl State {
             (None, Some(previous)) => previous.value.clone(),
             (None, None) => return Err(Refusal::NotFound),
         };
-        self.put(change, put.key.clone(), Payload::Opaque(value), lease)?;
-        Ok(Answer::Put(previous.filter(|_| put.want_previous)))
+        let answer = previous.clone().filter(|_| put.want_previous);
+        self.put(change, put.key.clone(), Payload::Opaque(value), lease, previous)?;
+        Ok(Answer::Put(answer))
     }
 
     fn erase(&mut self, delete: &Delete, change: &mut Change) -> Result<Answer, Refusal> {
