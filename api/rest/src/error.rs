@@ -183,6 +183,15 @@ impl Status {
         )
     }
 
+    /// 406 for a form that an answer does not come in: that of a list for one object, or the other way round. Kubernetes
+    /// names the type by which it holds the object.
+    pub(crate) fn no_such_form(asked: &str, found: &str, kind: &Kind, suffix: &str) -> Self {
+        let package = kind.group.split('.').next().filter(|group| !group.is_empty()).unwrap_or("core");
+        let message =
+            format!("you requested {asked}, but the requested object is {found} (*{package}.{}{suffix})", kind.kind);
+        Self::new(406, "NotAcceptable", message)
+    }
+
     /// 410 for a revision that is no longer kept.
     pub fn expired(message: impl Into<String>) -> Self {
         Self::new(410, "Expired", message)

@@ -116,7 +116,8 @@ fn form(clause: &Clause<'_>, encoding: Encoding, query: &Query) -> Option<Form> 
             };
             Some(Form::Table { include })
         }
-        "PartialObjectMetadata" | "PartialObjectMetadataList" => Some(Form::Metadata),
+        "PartialObjectMetadata" => Some(Form::Metadata),
+        "PartialObjectMetadataList" => Some(Form::MetadataList),
         _ => None,
     }
 }
@@ -172,7 +173,7 @@ mod tests {
         check("application/vnd.kubernetes.protobuf;stream=watch", Some((Form::Plain, Encoding::Protobuf)));
         check(
             "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1",
-            Some((Form::Metadata, Encoding::Json)),
+            Some((Form::MetadataList, Encoding::Json)),
         );
         check("application/vnd.kubernetes.protobuf;as=Table;g=meta.k8s.io;v=v1", None);
         check("application/json;as=Table", None);

@@ -12,8 +12,10 @@ use crate::query::Query;
 pub(crate) enum Form {
     /// The stored bytes.
     Plain,
-    /// PartialObjectMetadata.
+    /// PartialObjectMetadata, of one object.
     Metadata,
+    /// PartialObjectMetadataList, of a list.
+    MetadataList,
     /// meta.k8s.io/v1 Table.
     Table {
         /// What each row carries of its object.
@@ -53,7 +55,10 @@ impl Form {
                 let metadata = json!({"resourceVersion": object["metadata"]["resourceVersion"]});
                 table(kind, vec![row(kind, object, include, now_us)], metadata, true)
             }
-            _ => partial(object),
+            Self::MetadataList => {
+                return Err(Status::no_such_form("PartialObjectMetadataList", "not a list", kind, ""));
+            }
+            Self::Metadata | Self::Plain => partial(object),
         };
         Ok(value.to_string().into())
     }

@@ -4,18 +4,28 @@
 use serde_json::{Map, Value};
 
 use crate::Schema;
-use crate::definitions::{Definition, Definitions, Type};
+use crate::definitions::{Definition, Definitions, Field, Type};
 use crate::go::{embedded, kind_of};
 use crate::parse::{join_field, join_index};
 use crate::scalar::{Precision, canonical_quantity, canonical_time, invalid_at};
 
-/// Walks an object along its type: fields that the type does not know are removed and returned by path, nulls are dropped,
-/// times and quantities become canonical. One pass, in place; nothing is allocated for what is in order.
+/// What becomes of empty values that Kubernetes loses on their way through Go's structs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Empties {
+    /// They are dropped, as from every object that is stored.
+    Dropped,
+    /// They stay: who applies an empty value owns it.
+    Kept,
+}
+
+/// Walks an object along its type: fields that the type does not know are removed and returned by path, nulls are dropped and
+/// empty values as asked, times and quantities become canonical. One pass, in place; nothing is allocated
+/// for what is in order.
 ///
 /// # Errors
 /// With Go's message, at the first field that holds something of another type.
-pub(crate) fn shape(schema: Schema<'_>, object: &mut Value) -> Result<Vec<String>, String> {
-    let mut walk = Walk { definitions: schema.definitions(), unknown: Vec::new() };
+pub(crate) fn shape(schema: Schema<'_>, object: &mut Value, empties: Empties) -> Result<Vec<String>, String> {
+    let mut walk = Walk { definitions: schema.definitions(), empties, unknown: Vec::new() };
     walk.structure(schema.root, object).map_err(Mismatch::into_message)?;
     Ok(walk.unknown)
 }
@@ -54,6 +64,7 @@ impl Mismatch<'_> {
 
 struct Walk<'a> {
     definitions: &'a Definitions,
+    empties: Empties,
     /// Relative to the value under way, as duplicates are in [`crate::parse`].
     unknown: Vec<String>,
 }
@@ -81,13 +92,17 @@ impl<'a> Walk<'a> {
                 failure = Some(mismatch);
                 break;
             }
+            stray |= self.empties == Empties::Dropped && field.hides(value);
             self.locate(known, |path| join_field(name, path));
         }
         if let Some(failure) = failure {
             return Err(failure);
         }
         if stray {
-            map.retain(|name, value| !value.is_null() && definition.field(name).is_some());
+            let stays = |field: &Field, value: &Value| self.empties == Empties::Kept || !field.hides(value);
+            map.retain(|name, value| {
+                !value.is_null() && definition.field(name).is_some_and(|field| stays(field, value))
+            });
         }
         Ok(())
     }
@@ -249,7 +264,7 @@ mod tests {
             "kind": "Deployment", "metadata": {"name": "a", "labels": null, "creationTimestamp": null},
             "spec": {"foo": 1, "template": {"spec": {"containers": [{"name": "c"}, {"name": "d", "imagee": "x"}]}}},
         });
-        let unknown = shape(deployment(), &mut object).unwrap();
+        let unknown = shape(deployment(), &mut object, Empties::Dropped).unwrap();
         assert_eq!(unknown, ["spec.foo", "spec.template.spec.containers[1].imagee"]);
         assert_eq!(
             object,
@@ -261,9 +276,39 @@ mod tests {
     }
 
     #[test]
+    fn empty_values_are_lost_where_go_omits_them() {
+        let mut object = json!({
+            "metadata": {"name": "a", "labels": {}, "annotations": {}, "ownerReferences": [], "generateName": ""},
+            "spec": {
+                "replicas": 0, "paused": false, "minReadySeconds": 0, "strategy": {}, "selector": {"matchLabels": {}},
+                "template": {"spec": {
+                    "nodeSelector": {}, "securityContext": {}, "hostNetwork": false, "automountServiceAccountToken": false,
+                    "volumes": [{"name": "v", "emptyDir": {"medium": ""}}, {"name": "", "configMap": {"optional": false}}],
+                    "containers": [{"name": "", "args": [], "env": [{"name": "A", "value": ""}], "resources": {"limits": {}}}],
+                }},
+            },
+        });
+        shape(deployment(), &mut object, Empties::Dropped).unwrap();
+        assert_eq!(
+            object,
+            json!({
+                "metadata": {"name": "a"},
+                "spec": {
+                    "replicas": 0, "strategy": {}, "selector": {},
+                    "template": {"spec": {
+                        "securityContext": {}, "automountServiceAccountToken": false,
+                        "volumes": [{"name": "v", "emptyDir": {}}, {"name": "", "configMap": {"optional": false}}],
+                        "containers": [{"name": "", "env": [{"name": "A"}], "resources": {}}],
+                    }},
+                },
+            })
+        );
+    }
+
+    #[test]
     fn another_type_is_refused_in_gos_words() {
         let check = |object: Value, expected: &str| {
-            let error = shape(deployment(), &mut object.clone()).unwrap_err();
+            let error = shape(deployment(), &mut object.clone(), Empties::Dropped).unwrap_err();
             assert_eq!(error, expected, "{object}");
         };
         let field = |rest: &str| format!("json: cannot unmarshal {rest}");
@@ -315,16 +360,16 @@ mod tests {
     fn quantities_times_and_bytes_become_canonical() {
         let mut object = pod_with(json!({"name": "c", "resources": {"limits": {"cpu": 1, "memory": "1024Mi"}}}));
         object["metadata"] = json!({"creationTimestamp": "2024-01-01T01:00:00+01:00"});
-        assert_eq!(shape(deployment(), &mut object).unwrap(), Vec::<String>::new());
+        assert_eq!(shape(deployment(), &mut object, Empties::Dropped).unwrap(), Vec::<String>::new());
         assert_eq!(object["metadata"]["creationTimestamp"], "2024-01-01T00:00:00Z");
         let container = &object["spec"]["template"]["spec"]["containers"][0];
         assert_eq!(container["resources"]["limits"], json!({"cpu": "1", "memory": "1Gi"}));
 
         let secret = Schema::named("io.k8s.api.core.v1.Secret").unwrap();
         let mut object = json!({"data": {"a": "YWJj\nYWJj", "b": null}});
-        shape(secret, &mut object).unwrap();
+        shape(secret, &mut object, Empties::Dropped).unwrap();
         assert_eq!(object, json!({"data": {"a": "YWJjYWJj", "b": ""}}));
-        let error = shape(secret, &mut json!({"data": {"a": "not base64"}})).unwrap_err();
+        let error = shape(secret, &mut json!({"data": {"a": "not base64"}}), Empties::Dropped).unwrap_err();
         assert_eq!(error, "illegal base64 data at input byte 3");
     }
 }

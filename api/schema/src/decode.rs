@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::Schema;
-use crate::check::shape;
+use crate::check::{Empties, shape};
 use crate::go::{kind_of, summary_of};
 use crate::parse::{self, Parsed};
 
@@ -44,7 +44,7 @@ pub enum Format {
 /// A body that has the shape of its kind.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decoded {
-    /// The object: known fields only, no nulls, canonical times and quantities.
+    /// The object: known fields only, no nulls, no empty values that Kubernetes loses, canonical times and quantities.
     pub object: Value,
     /// For `Warning` headers: `unknown field "spec.foo"`, `duplicate field "spec.bar"`.
     pub warnings: Vec<String>,
@@ -111,8 +111,8 @@ pub fn decode(
     Ok(Decoded { object, warnings })
 }
 
-/// Checks an object that is parsed already, or came of a patch: drops what the schema does not know, and nulls; makes times
-/// and quantities canonical. Returns warnings, those about the `duplicates` of [`Parsed`] included.
+/// Checks an object that is parsed already, or came of a patch: drops what the schema does not know, nulls, and the empty
+/// values that Kubernetes loses; makes times and quantities canonical. Returns warnings, those about the `duplicates` of [`Parsed`] included.
 ///
 /// # Errors
 /// When a field holds something of another type, or there are stray fields and validation is strict.
@@ -122,7 +122,7 @@ pub fn check(
     duplicates: &[String],
     validation: FieldValidation,
 ) -> Result<Vec<String>, DecodeError> {
-    let unknown = shape(schema, object).map_err(DecodeError::Type)?;
+    let unknown = shape(schema, object, Empties::Dropped).map_err(DecodeError::Type)?;
     if validation == FieldValidation::Ignore || (unknown.is_empty() && duplicates.is_empty()) {
         return Ok(Vec::new());
     }

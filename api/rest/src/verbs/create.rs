@@ -1,7 +1,7 @@
 //! POST: a new object.
 
 use api_kinds::{Causes, meta};
-use api_schema::Schema;
+use api_schema::FieldValidation;
 use api_schema::apply::{Writer, apply, managers_of_new, resets};
 use axum::response::Response;
 use http::StatusCode;
@@ -78,13 +78,23 @@ async fn create(api: &Api, context: &Context, mut object: Value, ownership: Owne
     }
 }
 
-fn own_applied(schema: Schema<'static>, object: &mut Value, config: &Value, writer: &Writer<'_>) {
-    // Without a live object there is nobody to conflict with.
-    if let Ok(owned) = apply(schema, None, config, writer, false)
-        && let Some(fields) = owned["metadata"].get("managedFields")
-    {
-        metadata(object).insert("managedFields".to_owned(), fields.clone());
+/// Says whose the fields of a new object are: in it, if it was applied, else as text to be spliced in.
+fn own(context: &Context, object: &mut Value, applied: Option<&Value>, now_us: i64) -> Result<Option<Vec<u8>>, Status> {
+    let kind = context.kind;
+    if matches!(kind.kind, "Event" | "Lease") {
+        return Ok(None);
     }
+    let (schema, api_version) = (decode::schema(kind)?, kind.api_version());
+    let reset = resets(kind.kind, "");
+    let writer = Writer { manager: &context.manager, api_version: &api_version, subresource: "", now_us, reset };
+    let Some(config) = applied else { return Ok(managers_of_new(schema, object, &writer)) };
+    // Without a live object there is nobody to conflict with.
+    if let Ok(mut owned) = apply(schema, None, config, &writer, false)
+        && let Some(fields) = owned["metadata"].get_mut("managedFields")
+    {
+        metadata(object).insert("managedFields".to_owned(), fields.take());
+    }
+    Ok(None)
 }
 
 /// The namespace of the path and that of the body must agree.
@@ -114,6 +124,9 @@ async fn once(
     let kind = context.kind;
     let now_us = api.now_us();
     let applied = (ownership == Ownership::Apply).then(|| object.clone());
+    if applied.is_some() {
+        decode::shape(kind, &mut object, &[], FieldValidation::Ignore).map_err(Failure::Status)?;
+    }
     {
         let metadata = metadata(&mut object);
         for field in [
@@ -130,6 +143,8 @@ async fn once(
         metadata.insert("creationTimestamp".to_owned(), api_kinds::time::rfc3339(now_us).into());
     }
     (kind.strategy.default)(&mut object);
+    // Before anybody else has a hand in it: what admission and allocation add is nobody's.
+    let managers = own(context, &mut object, applied.as_ref(), now_us).map_err(Failure::Status)?;
     let operation = Operation::Create;
     let warnings = admission::admit(api, context, operation, "", &mut object, None).await.map_err(Failure::Status)?;
     (kind.strategy.default)(&mut object);
@@ -142,22 +157,6 @@ async fn once(
         return Err(Failure::Status(Status::invalid(kind, name, &causes)));
     }
     let claims = allocate::claim(api, context, &mut object, None).await.map_err(Failure::Status)?;
-    let schema = decode::schema(kind).map_err(Failure::Status)?;
-    let mut managers = None;
-    if kind.kind != "Event" && kind.kind != "Lease" {
-        let api_version = kind.api_version();
-        let writer = Writer {
-            manager: &context.manager,
-            api_version: &api_version,
-            subresource: "",
-            now_us,
-            reset: resets(kind.kind, ""),
-        };
-        match applied {
-            None => managers = managers_of_new(schema, &object, &writer),
-            Some(config) => own_applied(schema, &mut object, &config, &writer),
-        }
-    }
     let encoded = encode_with(kind, &object, managers.as_deref()).map_err(Failure::Status)?;
     if context.dry_run {
         claims.release(api, context).await;

@@ -65,6 +65,9 @@ pub(crate) struct Page {
 
 pub(crate) async fn serve(api: &Api, context: &Context, query: &Query, wanted: Wanted) -> Result<Response, Status> {
     let filter = Filter::parse(context.kind, query.label_selector.as_deref(), query.field_selector.as_deref())?;
+    if wanted.form == Form::Metadata {
+        return Err(Status::no_such_form("PartialObjectMetadata", "a list", context.kind, "List"));
+    }
     let page = page(api, context, query, &filter).await?;
     match (wanted.form, wanted.encoding) {
         (Form::Plain, Encoding::Protobuf) => Ok(in_protobuf(context, page).await),

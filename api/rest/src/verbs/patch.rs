@@ -190,6 +190,8 @@ async fn apply_patch(
                 metadata.insert("resourceVersion".to_owned(), version.clone());
             }
         }
+        // Only now: an empty value is owned, although it is not kept.
+        decode::shape(context.kind, &mut new, &[], FieldValidation::Ignore)?;
         Ok(new)
     };
     let mut written = match update::run(api, context, name, Change { subresource, make: &make, tracked: true }).await {

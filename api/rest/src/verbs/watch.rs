@@ -304,7 +304,7 @@ impl Watcher {
         }
         let object = match self.wanted.form {
             Form::Table { .. } => table(self.kind, Vec::new(), metadata, false),
-            Form::Metadata => {
+            Form::Metadata | Form::MetadataList => {
                 json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata})
             }
             Form::Plain => json!({"kind": self.kind.kind, "apiVersion": self.kind.api_version(), "metadata": metadata}),

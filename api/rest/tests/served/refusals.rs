@@ -284,3 +284,60 @@ async fn a_pod_that_is_going_goes_sooner_and_is_the_same_generation() {
     let managers = sooner["metadata"]["managedFields"].as_array().unwrap();
     assert!(managers.iter().all(|manager| manager["subresource"] != "binding"), "a binding has no manager");
 }
+
+#[tokio::test]
+async fn metadata_of_one_are_not_metadata_of_many() {
+    let server = server().await;
+    let accept = |what: &str| [("accept", format!("application/json;as={what};v=v1;g=meta.k8s.io"))];
+    for (path, what, expected) in [
+        (format!("{MAPS}/a"), "PartialObjectMetadata", Ok("PartialObjectMetadata")),
+        (MAPS.to_owned(), "PartialObjectMetadataList", Ok("PartialObjectMetadataList")),
+        (MAPS.to_owned(), "Table", Ok("Table")),
+        (
+            format!("{MAPS}/a"),
+            "PartialObjectMetadataList",
+            Err("you requested PartialObjectMetadataList, but the requested object is not a list (*core.ConfigMap)"),
+        ),
+        (
+            DEPLOYMENTS.to_owned(),
+            "PartialObjectMetadata",
+            Err("you requested PartialObjectMetadata, but the requested object is a list (*apps.DeploymentList)"),
+        ),
+    ] {
+        let headers = accept(what);
+        let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let answer = server.send(Method::GET, &path, &headers, String::new()).await;
+        let body: Value = serde_json::from_slice(&answer.body).unwrap();
+        match expected {
+            Ok(kind) => assert_eq!((answer.code.as_u16(), &body["kind"]), (200, &json!(kind)), "{path} as {what}"),
+            Err(message) => {
+                assert_eq!((answer.code.as_u16(), &body["message"]), (406, &json!(message)), "{path} as {what}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_kubernetes_loses_on_the_way_is_lost_and_what_others_add_is_nobodys() {
+    let server = server().await;
+    let empty = json!({"name": "e", "labels": {}, "annotations": {}, "ownerReferences": [], "finalizers": []});
+    let map = server.post(MAPS, &json!({"metadata": empty, "data": {}, "immutable": false})).await.ok();
+    for field in ["labels", "annotations", "ownerReferences", "finalizers"] {
+        assert!(map["metadata"].get(field).is_none(), "{field} of {map}");
+    }
+    assert_eq!((map.get("data"), &map["immutable"]), (None, &json!(false)), "{map}");
+    assert_eq!(map["metadata"]["managedFields"][0]["fieldsV1"], json!({"f:immutable": {}}));
+
+    // What is applied empty is owned, but not kept.
+    let config = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: e, labels: {}}\ndata: {}\n";
+    let path = format!("{MAPS}/e?fieldManager=m");
+    let applied = server.send(Method::PATCH, &path, &[("content-type", APPLY)], config.to_owned()).await.ok();
+    assert_eq!(applied.get("data"), None, "{applied}");
+    let theirs = applied["metadata"]["managedFields"].as_array().unwrap().iter().find(|m| m["manager"] == "m");
+    assert_eq!(theirs.unwrap()["fieldsV1"], json!({"f:data": {}, "f:metadata": {"f:labels": {}}}));
+
+    let pod = server.get(&format!("{PODS}/p")).await.ok();
+    assert!(pod["spec"]["volumes"].is_array(), "admission adds a volume: {pod}");
+    let owned = pod["metadata"]["managedFields"][0]["fieldsV1"]["f:spec"].as_object().unwrap();
+    assert!(owned.contains_key("f:containers") && !owned.contains_key("f:volumes"), "{owned:?}");
+}

@@ -13,7 +13,7 @@ use super::track::attribute;
 use super::typing;
 use super::{ApplyError, Conflict, FieldSet, Writer};
 use crate::Schema;
-use crate::check::shape;
+use crate::check::{Empties, shape};
 
 /// Who owns the fields of an object that had no managers before the first apply.
 const BEFORE_FIRST_APPLY: &str = "before-first-apply";
@@ -91,7 +91,7 @@ pub fn typed(schema: Schema<'_>, config: &Value) -> Result<Value, ApplyError> {
     if let Some(finding) = typing::finding(schema, &config) {
         return Err(ApplyError::Untyped(finding));
     }
-    shape(schema, &mut config).map_err(ApplyError::Inconvertible)?;
+    shape(schema, &mut config, Empties::Kept).map_err(ApplyError::Inconvertible)?;
     if let Some(metadata) = config.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.shift_remove("managedFields");
     }

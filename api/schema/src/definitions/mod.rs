@@ -113,6 +113,8 @@ pub struct Field {
     pub default: Option<Value>,
     /// How finely the value is owned.
     pub grain: Grain,
+    /// Kubernetes loses an empty value of the field: its Go struct holds it without a pointer and marks it `omitempty`.
+    pub hidden_empty: bool,
 }
 
 /// Fields of which at most one is set (`x-kubernetes-unions`).
@@ -176,7 +178,23 @@ impl Field {
             in_place: false,
             default: None,
             grain: Grain::Leaf,
+            hidden_empty: false,
         }
+    }
+
+    /// Whether Kubernetes loses this value of the field on its way through a Go struct.
+    pub(crate) fn hides(&self, value: &Value) -> bool {
+        self.hidden_empty
+            && match value {
+                Value::String(text) => text.is_empty() && !matches!(self.ty, Type::IntOrString | Type::Any),
+                Value::Bool(set) => !set && self.ty == Type::Boolean,
+                Value::Number(number) => {
+                    matches!(self.ty, Type::Int32 | Type::Int64 | Type::Number) && number.as_f64() == Some(0.0)
+                }
+                Value::Array(items) => items.is_empty() && matches!(self.ty, Type::List(_)),
+                Value::Object(map) => map.is_empty() && matches!(self.ty, Type::Map(_)),
+                Value::Null => false,
+            }
     }
 
     /// JSON name.
@@ -205,6 +223,13 @@ impl Definition {
             own.len().cmp(&name.len()).then_with(|| own.cmp(name))
         });
         found.ok().map(|index| &self.fields[index])
+    }
+
+    /// Says of a field whether its empty values get lost.
+    fn hide_empty(&mut self, name: &str, hidden: bool) {
+        if let Some(field) = self.fields.iter_mut().find(|field| field.name() == name) {
+            field.hidden_empty = hidden;
+        }
     }
 
     /// All fields, in no meaningful order.
@@ -241,7 +266,11 @@ impl Definitions {
     /// Kubernetes' own types.
     pub fn builtin() -> &'static Self {
         static BUILTIN: OnceLock<Definitions> = OnceLock::new();
-        BUILTIN.get_or_init(|| Self::new(table::parse(include_str!("table.txt"))))
+        BUILTIN.get_or_init(|| {
+            let mut types = table::parse(include_str!("table.txt"));
+            table::hide_empties(&mut types, include_str!("../protobuf/table.txt"));
+            Self::new(types)
+        })
     }
 
     /// The schema of a full name.
@@ -322,6 +351,13 @@ mod tests {
         assert_eq!(pod.root.kinds, [("".into(), "v1".into(), "Pod".into())]);
         assert_eq!(pod.root.go_name(), "v1.Pod");
         assert!(field("io.k8s.api.core.v1.Pod", "spec").in_place);
+        assert!(field("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta", "labels").hidden_empty);
+        assert!(!field("io.k8s.api.core.v1.Volume", "name").hidden_empty, "shown although it is empty");
+        assert!(field("io.k8s.api.core.v1.Probe", "initialDelaySeconds").hidden_empty);
+        assert!(
+            !field("io.k8s.api.core.v1.Probe", "exec").hidden_empty,
+            "behind a pointer, in a struct that is inlined"
+        );
     }
 
     #[test]

@@ -98,6 +98,35 @@ fn field<'a>(mut words: impl Iterator<Item = &'a str>, places: &BTreeMap<&str, u
     field
 }
 
+/// Marks the fields whose empty values Kubernetes loses. That stands in the table of field numbers, whose format is described
+/// in `tests/xtask/src/numbers.rs`: neither `*`, a pointer, nor `!`, shown although it is empty.
+pub(super) fn hide_empties(definitions: &mut [Definition], numbers: &str) {
+    let mut messages: BTreeMap<&str, Vec<(&str, bool)>> = BTreeMap::new();
+    let mut message = "";
+    for line in numbers.lines().filter(|line| !line.starts_with('#')) {
+        if let Some(name) = line.strip_prefix("T ") {
+            message = name;
+            continue;
+        }
+        let mut words = line.split(' ').skip(1);
+        let name = words.next().unwrap_or_default();
+        let hidden = !words.any(|flag| matches!(flag, "*" | "!"));
+        messages.entry(message).or_default().push((name, hidden));
+    }
+    let named: BTreeMap<String, &str> = messages.keys().map(|name| (full(name), *name)).collect();
+    for definition in definitions {
+        let mut inlined: Vec<&str> = named.get(&*definition.name).copied().into_iter().collect();
+        while let Some(name) = inlined.pop() {
+            for (field, hidden) in messages.get(name).into_iter().flatten() {
+                match field.strip_prefix('~') {
+                    Some(inner) => inlined.push(inner),
+                    None => definition.hide_empty(field, *hidden),
+                }
+            }
+        }
+    }
+}
+
 fn shape(text: &str, places: &BTreeMap<&str, usize>) -> Type {
     if let Some(inner) = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')) {
         return Type::List(Box::new(shape(inner, places)));
