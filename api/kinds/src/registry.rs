@@ -13,6 +13,7 @@ pub static KINDS: &[&Kind] = &[
     &storage::claim::PERSISTENT_VOLUME_CLAIM,
     &storage::volume::PERSISTENT_VOLUME,
     &pod::POD,
+    &core::replication_controller::REPLICATION_CONTROLLER,
     &core::resource_quota::RESOURCE_QUOTA,
     &core::secret::SECRET,
     &core::service_account::SERVICE_ACCOUNT,

@@ -36,6 +36,11 @@ pub fn of(object: &Value) -> Value {
             metadata.insert(field.to_owned(), value.clone());
         }
     }
+    let selector = &object["spec"]["selector"];
+    let selector = match text(object, "kind") {
+        "ReplicationController" => Selector::from_map(selector),
+        _ => Selector::from_object(selector),
+    };
     json!({
         "kind": "Scale",
         "apiVersion": "autoscaling/v1",
@@ -43,7 +48,7 @@ pub fn of(object: &Value) -> Value {
         "spec": {"replicas": integer(&object["spec"], "replicas")},
         "status": {
             "replicas": integer(&object["status"], "replicas"),
-            "selector": Selector::from_object(&object["spec"]["selector"]).to_string(),
+            "selector": selector.to_string(),
         },
     })
 }

@@ -1,5 +1,6 @@
 //! What every cluster has: namespaces, priority classes, the `kubernetes` Service and its endpoints.
 
+use api_kinds::core::namespace::OF_EVERY_CLUSTER;
 use api_kinds::scheduling::{SYSTEM_CLASSES, system_class};
 use raft_state::port::Member;
 use serde_json::{Value, json};
@@ -9,7 +10,6 @@ use crate::{Api, Status, allocate};
 
 /// Marks the EndpointSlices of the `kubernetes` Service that come and go with the ports of members.
 const MANAGED_BY: &str = "trireme";
-const NAMESPACES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
 
 /// Makes what is missing, and keeps the endpoints of the `kubernetes` Service current. Done by the manager at the start of
 /// its term and when members change.
@@ -17,7 +17,7 @@ const NAMESPACES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-no
 /// # Errors
 /// When the store refuses: the term is over, or there is no quorum.
 pub async fn ensure(api: &Api, caller: &Caller, members: &[Member]) -> Result<(), Status> {
-    for name in NAMESPACES {
+    for name in OF_EVERY_CLUSTER {
         create(api, caller, "", "namespaces", "", name, json!({"metadata": {"name": name}})).await?;
     }
     for class in SYSTEM_CLASSES {

@@ -38,9 +38,37 @@ impl Plan {
         self.intents.push(intent);
     }
 
+    /// Adds a patch of an object as the plan's view has it. One that was planned before on the same view is joined with it:
+    /// the first of two would void the other.
+    pub fn patch(&mut self, target: Target, at: Revision, mut patch: Value) {
+        let same = |intent: &Intent| matches!(intent, Intent::Patch { target: t, at: a, .. } if *t == target && *a == Some(at));
+        if let Some(place) = self.intents.iter().position(same)
+            && let Intent::Patch { patch: mut earlier, .. } = self.intents.remove(place)
+        {
+            join(&mut earlier, patch);
+            patch = earlier;
+        }
+        self.push(Intent::Patch { target, at: Some(at), patch });
+    }
+
     /// Looks again at this time, or earlier if that was planned already.
     pub fn again_at(&mut self, at_us: i64) {
         self.again_at_us = Some(self.again_at_us.map_or(at_us, |planned| planned.min(at_us)));
+    }
+}
+
+/// Makes one merge patch of two. Nulls stay: they remove something.
+fn join(patch: &mut Value, later: Value) {
+    match (patch, later) {
+        (Value::Object(patch), Value::Object(later)) => {
+            for (field, value) in later {
+                match patch.get_mut(&field) {
+                    Some(earlier) => join(earlier, value),
+                    None => drop(patch.insert(field, value)),
+                }
+            }
+        }
+        (patch, later) => *patch = later,
     }
 }
 
@@ -137,4 +165,23 @@ pub struct Deletion {
     pub grace_period_s: Option<i64>,
     /// `Foreground`, `Background`, `Orphan`; `None` for the kind's default.
     pub propagation: Option<&'static str>,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn patches_of_one_object_on_one_view_are_one() {
+        let set = || Target::of(&api_kinds::apps::replica_set::REPLICA_SET, "a", "b");
+        let mut plan = Plan::default();
+        plan.patch(set(), 7, json!({"metadata": {"annotations": {"x": "1", "y": null}}}));
+        plan.patch(set(), 8, json!({"spec": {"paused": true}}));
+        plan.patch(set(), 7, json!({"metadata": {"annotations": {"x": "2", "z": "3"}}, "spec": {"replicas": 3}}));
+        let joined = json!({"metadata": {"annotations": {"x": "2", "y": null, "z": "3"}}, "spec": {"replicas": 3}});
+        let patch = |at, patch| Intent::Patch { target: set(), at: Some(at), patch };
+        assert_eq!(plan.intents, [patch(8, json!({"spec": {"paused": true}})), patch(7, joined)]);
+    }
 }

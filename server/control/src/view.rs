@@ -70,12 +70,13 @@ const TOLERATIONS_MAX: usize = 16;
 
 /// Kinds whose objects are kept whole.
 fn kept_whole(kind: &'static Kind) -> bool {
-    let kept: [&Kind; 6] = [
+    let kept: [&Kind; 7] = [
         &core::namespace::NAMESPACE,
         &core::node::NODE,
         &core::service::SERVICE,
         &core::endpoints::ENDPOINTS,
         &core::lease::LEASE,
+        &core::replication_controller::REPLICATION_CONTROLLER,
         &networking::endpoint_slice::ENDPOINT_SLICE,
     ];
     kept.iter().any(|k| std::ptr::eq(*k, kind))

@@ -7,6 +7,7 @@ pub mod lease;
 pub mod limit_range;
 pub mod namespace;
 pub mod node;
+pub mod replication_controller;
 pub mod resource_quota;
 pub mod secret;
 pub mod service;

@@ -8,6 +8,9 @@ use crate::meta::{NO_STANDARD_FINALIZER, is_standard_finalizer};
 use crate::path::{Path, default, default_text, has, items, part, remove, set, text};
 use crate::{Causes, Kind, Scope, Strategy, names};
 
+/// Those of every cluster: made at its start, and made again when somebody deletes one.
+pub const OF_EVERY_CLUSTER: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
+
 /// Namespace.
 pub static NAMESPACE: Kind = Kind {
     kind: "Namespace",

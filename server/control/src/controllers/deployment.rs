@@ -202,11 +202,7 @@ fn promote(deployment: &Deployment, versions: &[Version], index: usize, newest: 
         if ready_differs {
             patch["spec"]["minReadySeconds"] = deployment.min_ready_s.into();
         }
-        plan.push(Intent::Patch {
-            target: Target::of(&REPLICA_SET, &set.meta.namespace, &set.meta.name),
-            at: Some(set.meta.revision),
-            patch,
-        });
+        plan.patch(Target::of(&REPLICA_SET, &set.meta.namespace, &set.meta.name), set.meta.revision, patch);
     }
     let shown = deployment.object["metadata"]["annotations"][REVISION].as_str();
     if shown != Some(revision.to_string().as_str()) {
@@ -227,15 +223,12 @@ pub(super) fn resize(deployment: &Deployment, version: &Version, replicas: i64, 
     if set.replicas == replicas && (annotated || replicas == 0) {
         return;
     }
-    plan.push(Intent::Patch {
-        target: Target::of(&REPLICA_SET, &set.meta.namespace, &set.meta.name),
-        // Pods come and go without changing the set: the decision stands as long as nobody else has sized it.
-        at: Some(set.meta.revision),
-        patch: json!({
-            "metadata": {"uid": set.meta.uid, "annotations": {DESIRED: desired.to_string(), MAX: max.to_string()}},
-            "spec": {"replicas": replicas},
-        }),
+    let patch = json!({
+        "metadata": {"uid": set.meta.uid, "annotations": {DESIRED: desired.to_string(), MAX: max.to_string()}},
+        "spec": {"replicas": replicas},
     });
+    // Pods come and go without changing the set: the decision stands as long as nobody else has sized it.
+    plan.patch(Target::of(&REPLICA_SET, &set.meta.namespace, &set.meta.name), set.meta.revision, patch);
     if set.replicas == replicas {
         return;
     }

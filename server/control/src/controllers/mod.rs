@@ -8,9 +8,11 @@ mod namespace;
 mod node_lifecycle;
 mod pod_gc;
 mod replica_set;
+mod replication_controller;
 mod rollout;
 mod root_ca;
 mod service_account;
+mod system_namespaces;
 mod taint_eviction;
 
 use crate::Controller;
@@ -19,7 +21,9 @@ use crate::Controller;
 pub static ALL: &[&Controller] = &[
     &deployment::CONTROLLER,
     &replica_set::CONTROLLER,
+    &replication_controller::CONTROLLER,
     &namespace::CONTROLLER,
+    &system_namespaces::CONTROLLER,
     &service_account::CONTROLLER,
     &root_ca::CONTROLLER,
     &node_lifecycle::CONTROLLER,

@@ -1,10 +1,13 @@
 //! ReplicaSets: so many pods of a template.
 
+use std::sync::Arc;
+
+use api_kinds::Kind;
 use api_kinds::apps::replica_set::REPLICA_SET;
 use api_kinds::pod::POD;
 use serde_json::{Value, json};
 
-use crate::objects::{Phase, Pod, ReplicaSet};
+use crate::objects::{Meta, Phase, Pod, ReplicaSet};
 use crate::{Change, Controller, Deletion, Intent, Key, Plan, Target, View};
 
 pub(super) static CONTROLLER: Controller = Controller { name: "replicaset-controller", wakes, reconcile };
@@ -13,7 +16,16 @@ pub(super) static CONTROLLER: Controller = Controller { name: "replicaset-contro
 const BURST: usize = 500;
 
 fn wakes(view: &View, change: &Change) -> Vec<Key> {
-    if change.is(&REPLICA_SET) {
+    wakes_of(change, &REPLICA_SET, |meta| {
+        let selecting = |set: &&Arc<ReplicaSet>| set.selector.matches(|label| meta.labels.get(label));
+        let sets = view.replica_sets_in(&meta.namespace).filter(selecting);
+        sets.map(|set| Key::new(&set.meta.namespace, &set.meta.name)).collect()
+    })
+}
+
+/// The sets of a kind that a change concerns; `selecting` names those that may adopt a pod without a controller.
+pub(super) fn wakes_of(change: &Change, kind: &'static Kind, selecting: impl Fn(&Meta) -> Vec<Key>) -> Vec<Key> {
+    if change.is(kind) {
         return vec![change.key.clone()];
     }
     if !change.is(&POD) {
@@ -22,14 +34,10 @@ fn wakes(view: &View, change: &Change) -> Vec<Key> {
     let mut keys = Vec::new();
     for meta in change.both() {
         match meta.controller() {
-            Some(owner) if owner.kind == "ReplicaSet" => keys.push(Key::new(&meta.namespace, &owner.name)),
+            Some(owner) if owner.kind == kind.kind => keys.push(Key::new(&meta.namespace, &owner.name)),
             Some(_) => {}
             // A pod without a controller may be adopted.
-            None => keys.extend(
-                view.replica_sets_in(&meta.namespace)
-                    .filter(|set| set.selector.matches(|label| meta.labels.get(label)))
-                    .map(|set| Key::new(&set.meta.namespace, &set.meta.name)),
-            ),
+            None => keys.extend(selecting(meta)),
         }
     }
     keys.dedup();
@@ -37,8 +45,16 @@ fn wakes(view: &View, change: &Change) -> Vec<Key> {
 }
 
 fn reconcile(view: &View, key: &Key, now_us: i64) -> Plan {
+    match view.replica_sets.get(key) {
+        Some(set) => plan(view, &REPLICA_SET, set, now_us),
+        None => Plan::default(),
+    }
+}
+
+/// What is to be done about a set of pods: a ReplicaSet, or a ReplicationController in its place.
+pub(super) fn plan(view: &View, kind: &'static Kind, set: &ReplicaSet, now_us: i64) -> Plan {
     let mut plan = Plan::default();
-    let Some(set) = view.replica_sets.get(key) else { return plan };
+    let namespace = &set.meta.namespace;
     let selects = |pod: &Pod| set.selector.matches(|label| pod.meta.labels.get(label));
     let mut pods: Vec<&Pod> = Vec::new();
     for pod in view.pods_of(&set.meta.uid) {
@@ -49,19 +65,19 @@ fn reconcile(view: &View, key: &Key, now_us: i64) -> Plan {
         }
     }
     if !set.meta.deleting {
-        for pod in view.loose_pods(&key.namespace).filter(|pod| pod.active() && selects(pod)) {
-            plan.push(own(pod, &[vec![owner(set)], others(pod, &set.meta.uid)].concat()));
+        for pod in view.loose_pods(namespace).filter(|pod| pod.active() && selects(pod)) {
+            plan.push(own(pod, &[vec![owner(kind, set)], others(pod, &set.meta.uid)].concat()));
             pods.push(pod);
         }
-        scale(view, set, &pods, &mut plan);
+        scale(view, kind, set, &pods, &mut plan);
     }
-    status(set, &pods, now_us, &mut plan);
+    status(kind, set, &pods, now_us, &mut plan);
     plan
 }
 
-fn owner(set: &ReplicaSet) -> Value {
+fn owner(kind: &Kind, set: &ReplicaSet) -> Value {
     json!({
-        "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": set.meta.name, "uid": set.meta.uid,
+        "apiVersion": kind.api_version(), "kind": kind.kind, "name": set.meta.name, "uid": set.meta.uid,
         "controller": true, "blockOwnerDeletion": true,
     })
 }
@@ -85,12 +101,12 @@ fn own(pod: &Pod, owners: &[Value]) -> Intent {
     }
 }
 
-fn scale(view: &View, set: &ReplicaSet, pods: &[&Pod], plan: &mut Plan) {
+fn scale(view: &View, kind: &Kind, set: &ReplicaSet, pods: &[&Pod], plan: &mut Plan) {
     let mut active: Vec<&Pod> = pods.iter().copied().filter(|pod| pod.active()).collect();
     let wanted = usize::try_from(set.replicas).unwrap_or(0);
     if active.len() < wanted {
         for _ in 0..(wanted - active.len()).min(BURST) {
-            plan.push(create(set));
+            plan.push(create(kind, set));
         }
         return;
     }
@@ -106,10 +122,10 @@ fn scale(view: &View, set: &ReplicaSet, pods: &[&Pod], plan: &mut Plan) {
     }
 }
 
-fn create(set: &ReplicaSet) -> Intent {
+fn create(kind: &Kind, set: &ReplicaSet) -> Intent {
     let template = &set.object["spec"]["template"];
     let mut metadata = json!({
-        "generateName": format!("{}-", set.meta.name), "namespace": set.meta.namespace, "ownerReferences": [owner(set)],
+        "generateName": format!("{}-", set.meta.name), "namespace": set.meta.namespace, "ownerReferences": [owner(kind, set)],
     });
     for field in ["labels", "annotations", "finalizers"] {
         if let Some(value) = template["metadata"].get(field) {
@@ -150,7 +166,7 @@ fn rank(view: &View, pods: &mut [&Pod]) {
     });
 }
 
-fn status(set: &ReplicaSet, pods: &[&Pod], now_us: i64, plan: &mut Plan) {
+fn status(kind: &'static Kind, set: &ReplicaSet, pods: &[&Pod], now_us: i64, plan: &mut Plan) {
     let labels = set.object["spec"]["template"]["metadata"]["labels"].as_object().cloned().unwrap_or_default();
     let count = |holds: &dyn Fn(&Pod) -> bool| pods.iter().filter(|pod| holds(pod)).count();
     let labelled = count(&|pod| pod.active() && labels.iter().all(|(k, v)| pod.meta.labels.get(k) == v.as_str()));
@@ -164,6 +180,9 @@ fn status(set: &ReplicaSet, pods: &[&Pod], now_us: i64, plan: &mut Plan) {
         ("availableReplicas", count(&|pod| pod.available(set.min_ready_s, now_us))),
         ("terminatingReplicas", count(&|pod| pod.meta.deleting && !pod.finished())),
     ] {
+        if field == "terminatingReplicas" && !std::ptr::eq(kind, &REPLICA_SET) {
+            continue;
+        }
         wanted[field] = if value == 0 { Value::Null } else { value.into() };
     }
     // A pod that is ready becomes available by the passing of time alone.
@@ -185,7 +204,7 @@ fn status(set: &ReplicaSet, pods: &[&Pod], now_us: i64, plan: &mut Plan) {
     });
     if differs {
         plan.push(Intent::PatchStatus {
-            target: Target::of(&REPLICA_SET, &set.meta.namespace, &set.meta.name),
+            target: Target::of(kind, &set.meta.namespace, &set.meta.name),
             at: None,
             patch: json!({"metadata": {"uid": set.meta.uid}, "status": wanted}),
         });

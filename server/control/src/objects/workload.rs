@@ -67,6 +67,18 @@ impl ReplicaSet {
         }
     }
 
+    /// Reads a ReplicationController, which differs in its selector alone.
+    pub fn of_controller(object: &Arc<Value>, meta: Arc<Meta>) -> Self {
+        let spec = &object["spec"];
+        Self {
+            meta,
+            replicas: spec["replicas"].as_i64().unwrap_or(1),
+            min_ready_s: spec["minReadySeconds"].as_i64().unwrap_or(0),
+            selector: Selector::from_map(&spec["selector"]),
+            object: object.clone(),
+        }
+    }
+
     /// An annotation.
     pub fn annotation(&self, name: &str) -> Option<&str> {
         self.object["metadata"]["annotations"][name].as_str()
