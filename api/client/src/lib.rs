@@ -16,6 +16,7 @@ mod list;
 mod maintenance;
 mod masters;
 mod store;
+mod unproven;
 mod watch;
 
 pub use api_proto::v1;
@@ -24,4 +25,5 @@ pub use list::List;
 pub use maintenance::Backup;
 pub use masters::{Client, Options, Tls};
 pub use store::Freshness;
+pub use unproven::unproven;
 pub use watch::Watch;

@@ -7,6 +7,7 @@ use api_kinds::Kind;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, Method, StatusCode, header};
 use raft_state::port::Store;
@@ -84,6 +85,17 @@ async fn serve(State(api): State<Arc<Api>>, request: Request) -> Response {
     let response = dispatch(api, identity, &path, &accept, request).await.unwrap_or_else(Status::into_response);
     let response = negotiate::encoded(encoding, response).await;
     if compresses { compress::answer(response) } else { response }
+}
+
+/// For routes beside the API's own: a bearer token says who asks where the connection has no certificate.
+pub async fn identified(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
+    if request.extensions().get::<Identity>().is_none() {
+        let header = header_text(&request, header::AUTHORIZATION);
+        if let Some(identity) = bearer(&api, header).await {
+            request.extensions_mut().insert(identity);
+        }
+    }
+    next.run(request).await
 }
 
 /// Who bears the token of an Authorization header, where the connection has no certificate.

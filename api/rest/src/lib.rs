@@ -33,7 +33,7 @@ pub mod token;
 mod verbs;
 mod watches;
 
-pub use api::Api;
+pub use api::{Api, identified};
 pub use config::Config;
 pub use error::Status;
 pub use identity::Identity;

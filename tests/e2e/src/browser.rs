@@ -107,6 +107,14 @@ impl Browser {
         &self.complaints
     }
 
+    /// Believes servers whose certificates are of an authority that the browser does not know.
+    ///
+    /// # Errors
+    /// When the browser does not answer.
+    pub fn trust_anyone(&mut self) -> Result<()> {
+        self.call("Security.setIgnoreCertificateErrors", &json!({"ignore": true})).map(drop)
+    }
+
     /// Opens an address.
     ///
     /// # Errors

@@ -71,6 +71,30 @@ fn look(program: &str, cluster: &Cluster, leader: usize) -> Result<()> {
     lists(&mut page, cluster)?;
     one_pod(&mut page, cluster)?;
     assert_eq!(&page.complaints()[before..], &[] as &[String]);
+    by_token(&mut page, cluster)
+}
+
+/// Without a certificate there is a page to give a token to; whoever bears a good one gets in, as far as they may.
+fn by_token(page: &mut Browser, cluster: &Cluster) -> Result<()> {
+    let token = cluster.kubectl(&["create", "token", "default"])?;
+    let token = String::from_utf8(token.stdout)?;
+    let try_token = |page: &mut Browser, token: &str| {
+        let token = serde_json::Value::from(token.trim());
+        page.value(&format!(
+            "document.getElementById('token').value = {token}; document.getElementById('signin').requestSubmit()"
+        ))
+    };
+    page.trust_anyone()?;
+    page.open(&format!("https://{}/ui/", cluster.api(0)))?;
+    page.wait_for_text(&["those it knows", "Token"])?;
+    keep(page, "sign-in")?;
+    try_token(page, "rubbish")?;
+    page.wait_for_text(&["does not know this token"])?;
+    try_token(page, &token)?;
+    page.wait_for_text(&["system:serviceaccount:default:default", "forbidden"])?;
+    page.value("document.getElementById('leave').click()")?;
+    page.wait_for_text(&["those it knows"])?;
+    assert_eq!(page.value("sessionStorage.getItem('token')")?, serde_json::Value::Null);
     Ok(())
 }
 

@@ -4,9 +4,14 @@ export class ApiError extends Error {
   constructor(code, message) { super(message); this.code = code; }
 }
 
-async function request(path, options = {}) {
-  const answer = await fetch(path, { cache: "no-store", ...options });
+// Kept in the tab, and gone with it.
+const token = () => sessionStorage.getItem("token");
+
+async function request(path, options = {}, bearer = token()) {
+  const headers = bearer ? { ...options.headers, authorization: `Bearer ${bearer}` } : options.headers;
+  const answer = await fetch(path, { cache: "no-store", ...options, headers });
   if (answer.ok) return answer;
+  if (answer.status === 401 && bearer === token()) signOut();
   let message = answer.statusText;
   try { message = (await answer.json()).message || message; } catch { /* no Status: the status line must do */ }
   throw new ApiError(answer.status, message);
@@ -16,9 +21,27 @@ export async function get(path, accept = "application/json", signal = undefined)
   return (await request(path, { headers: { accept }, signal })).json();
 }
 
-export async function post(path, body) {
+export async function post(path, body, bearer = token()) {
   const headers = { "content-type": "application/json" };
-  return (await request(path, { method: "POST", headers, body: JSON.stringify(body) })).json();
+  return (await request(path, { method: "POST", headers, body: JSON.stringify(body) }, bearer)).json();
+}
+
+// Who the cluster takes the browser for.
+export async function whoami(bearer = token()) {
+  const review = { apiVersion: "authentication.k8s.io/v1", kind: "SelfSubjectReview" };
+  return (await post("/apis/authentication.k8s.io/v1/selfsubjectreviews", review, bearer)).status.userInfo;
+}
+
+export const signedIn = () => token() !== null;
+
+export async function signIn(bearer) {
+  await whoami(bearer);
+  sessionStorage.setItem("token", bearer);
+}
+
+export function signOut() {
+  sessionStorage.removeItem("token");
+  location.assign("/ui/");
 }
 
 const TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io";

@@ -1,6 +1,6 @@
 // Which view is shown, the keys, and light or dark.
 
-import { post } from "./api.js";
+import { signOut, signedIn, whoami } from "./api.js";
 import { h } from "./dom.js";
 import { show as cluster } from "./views-cluster.js";
 import { nodes, objects, pods, workloads } from "./views-lists.js";
@@ -85,18 +85,20 @@ function key(event) {
   act();
 }
 
-async function whoami() {
+async function who() {
   try {
-    const review = await post("/apis/authentication.k8s.io/v1/selfsubjectreviews", { apiVersion: "authentication.k8s.io/v1", kind: "SelfSubjectReview" });
-    const { username, groups = [] } = review.status.userInfo;
-    const who = document.getElementById("who");
-    who.textContent = username;
-    who.title = groups.join(", ");
+    const { username, groups = [] } = await whoami();
+    const shown = document.getElementById("who");
+    shown.textContent = username;
+    shown.title = groups.join(", ");
   } catch { /* the views say what is wrong */ }
 }
 
 theme();
 document.getElementById("nav").append(...VIEWS.map(([name, title]) => h("a", { href: `#/${name}` }, title)));
+const leave = document.getElementById("leave");
+leave.hidden = !signedIn();
+leave.addEventListener("click", signOut);
 document.getElementById("theme").addEventListener("click", flipTheme);
 document.getElementById("help").addEventListener("click", () => document.getElementById("keys").showModal());
 document.addEventListener("keydown", key);
@@ -105,5 +107,5 @@ main.addEventListener("click", (event) => {
   if (row && !getSelection().toString()) location.hash = row.dataset.href;
 });
 addEventListener("hashchange", route);
-whoami();
+who();
 route();

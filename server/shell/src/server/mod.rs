@@ -1,5 +1,8 @@
 //! One master: the store, the API, and when it leads, the manager.
 
+mod faces;
+mod work;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -7,7 +10,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
-use api_rest::Api;
 use raft_node::{Autopilot, Compaction, Identity, Limits, Node, NodeConfig, PeerTls, Timing};
 use raft_state::port::{Kind, Member, Standing, Store};
 use rustls::ServerConfig;
@@ -19,8 +21,7 @@ use crate::keyring::Keyring;
 use crate::mistakes::Mistakes;
 use crate::observe::{self, Observed};
 use crate::pki::Authority;
-use crate::tokens::TokenKeys;
-use crate::{etcd, grpc, join, masters, notify, rotation, runtime, serve, stop, tls, ui};
+use crate::{etcd, join, notify, rotation, serve, stop, tls};
 
 /// `trireme server`
 #[derive(Debug, clap::Args)]
@@ -287,70 +288,32 @@ pub async fn start(options: Options, mut stop: watch::Receiver<bool>) -> Result<
     let certificates = Arc::new(observe::Certificates::default());
     credentials.show(&certificates);
     let node = Node::start(node).await.context("starting the store")?;
-    let cluster_id = node.cluster_id().to_owned();
-    let store: Arc<dyn Store> = node.clone();
-    let source = grpc::Source { cluster: cluster_id.clone(), member: name, keyring: keyring.clone() };
-    let admission = grpc::Admission { ca_pem: credentials.ca_pem.clone(), authority, secrets_key: keyring.text() };
-    let (registry_is_free, admission) = (serves == Serves::Store, Arc::new(admission));
-    let grpc = grpc::router(&grpc::Options { node: node.clone(), registry_is_free, source, admission })?;
-    let api = match serves {
-        Serves::Kubernetes => {
-            let tokens = Arc::new(TokenKeys::derived(&keyring)?);
-            Some(Api::new(store.clone(), api_rest::Config::new(keyring, tokens, credentials.ca_pem.clone())))
-        }
-        Serves::Store => None,
-    };
-    let managing = Arc::<server_manager::Metrics>::default();
-    let observed = Observed::new(observe::Parts {
-        node: node.clone(),
-        requests: api.as_ref().map(|api| api.metrics().clone()).unwrap_or_default(),
-        manager: managing.clone(),
-        certificates: certificates.clone(),
-        data_dir: data_dir.clone(),
-        as_master: credentials.as_master(),
-    });
-    let mut router = observed.clone().router().merge(masters::router(store.clone())).merge(grpc);
-    let mut manager = None;
-    if let Some(api) = api {
-        router = router.merge(ui::router()).merge(api.clone().router());
-        let (store, ca_pem, boot_id) = (store.clone(), credentials.ca_pem.clone(), node.boot_id());
-        let runtime = Arc::new(runtime::Tokio);
-        manager = Some(server_manager::Options { store, api, runtime, boot_id, ca_pem, metrics: managing });
-    } else {
-        router = router.merge(observe::health_router(store.clone()));
-    }
-    let tls_sender = watch::Sender::new(tls::api_server(&credentials.ca_pem, &credentials.api)?);
-    let tls = tls_sender.subscribe();
+    let identity = faces::Identity { name, keyring, authority, credentials: &credentials, certificates: &certificates };
+    let faces = faces::make(&node, identity, &data_dir, serves)?;
+    let api_tls = watch::Sender::new(tls::api_server(&credentials.ca_pem, &credentials.api)?);
+    let tls = api_tls.subscribe();
     let etcd_tls = etcd.as_ref().and_then(etcd::Port::certificate);
-    let ports = Ports { api: tls_sender, peer: peer_tls, etcd: etcd_tls, observed, certificates };
+    let ports = Ports { api: api_tls, peer: peer_tls, etcd: etcd_tls, observed: faces.observed, certificates };
     tokio::spawn(rotation::follow(files.all(), move || ports.take_up(&files.read()?)));
-    tokio::spawn(tell_when_ready(store.clone()));
+    tokio::spawn(tell_when_ready(node.clone()));
     tracing::info!(address = %api_listener.local_addr()?, "serving the API");
 
-    // The API goes on while leadership moves, and drains after: requests in flight see a slower answer, not an error.
-    let (close, closing) = watch::channel(false);
-    let (halt, halting) = watch::channel(false);
-    let mut serving = vec![tokio::spawn(serve::run(api_listener, tls, router, closing.clone()))];
+    let mut work = work::Work::default();
+    work.serve(|closing| serve::run(api_listener, tls, faces.router, closing));
     if let Some(port) = etcd {
         let member = etcd::Member { node: node.clone(), data_dir: data_dir.clone() };
-        let face = etcd::face(store, member, cluster_id, serves);
-        serving.push(tokio::spawn(port.serve(face, closing)));
+        let face = etcd::face(node.clone(), member, node.cluster_id().to_owned(), serves);
+        work.serve(|closing| port.serve(face, closing));
     }
-    let managing = manager.map(|options| tokio::spawn(server_manager::run(options, halting)));
+    if let Some(manager) = faces.manager {
+        work.manage(|halting| server_manager::run(manager, halting));
+    }
     let end = tokio::select! {
         () = stop::told(&mut stop) => End::Told,
         end = sent_away(&node) => end,
     };
     notify::stopping();
-    halt.send_replace(true);
-    if let Some(managing) = managing {
-        managing.await.context("the manager")?;
-    }
-    node.hand_over().await;
-    close.send_replace(true);
-    for served in serving {
-        served.await.context("a server")?;
-    }
+    work.end(&node).await?;
     if end == End::Leaving
         && let Err(e) = node.leave(Instant::now() + LEAVE_LIMIT).await
     {
