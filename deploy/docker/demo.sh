@@ -10,7 +10,7 @@ folder=$(mktemp -d)
 finish() {
   local code=$?
   rm -rf "$folder"
-  if [ "${1:-}" = --clean ]; then "${compose[@]}" down --volumes --timeout 15 >/dev/null 2>&1 || true; fi
+  if [ "${1:-}" = --clean ]; then "${compose[@]}" --profile five down --volumes --timeout 15 >/dev/null 2>&1 || true; fi
   exit $code
 }
 trap 'finish "${1:-}"' EXIT
@@ -24,16 +24,11 @@ within() { # within SECONDS COMMAND…: until it succeeds
   done
 }
 container() { "${compose[@]}" ps -q "$1"; }
-leader() { # the address that the Service `kubernetes` cannot tell: each master's own log does
-  local name
-  for name in m1 m2 m3; do
-    if "${compose[@]}" logs --no-color "$name" 2>/dev/null | grep -E 'the manager is in office|the term ended|the term with it' |
-      tail -n 1 | grep -q 'in office' && [ "$(docker inspect -f '{{.State.Running}}' "$(container "$name")")" = true ]; then
-      echo "$name"; return
-    fi
-  done
-  return 1
-}
+volume() { echo "$(docker inspect -f '{{index .Config.Labels "com.docker.compose.project"}}' "$(container front)")_$1-data"; }
+members() { k get --raw /trireme/cluster; }
+leader() { members | grep -oE '"name":"m[0-9]","role":"leader","leads":true' | head -n 1 | cut -d '"' -f 4 | grep .; }
+voters() { [ "$(members | grep -oE '"voter":true,"report":\{' | wc -l)" = "$1" ]; } # so many, and all answer
+runs() { "${compose[@]}" run --rm -T "$@" 2>/dev/null; }
 
 image=${TRIREME_IMAGE:-trireme:dev}
 bytes=$(docker image inspect -f '{{.Size}}' "$image")
@@ -43,7 +38,7 @@ printf 'the image %s holds %d MB\n' "$image" $((bytes / 1000000))
 step "three masters, two workers, a front door"
 begun=$(date +%s%N)
 "${compose[@]}" up -d
-"${compose[@]}" run --rm -T kubeconfig >"$folder/kubeconfig" 2>/dev/null
+runs kubeconfig >"$folder/kubeconfig"
 within 30 k apply -f docs/examples/web.yaml
 printf 'the first kubectl apply was through %d ms after `up` began\n' $((($(date +%s%N) - begun) / 1000000))
 within 30 k wait --for=condition=Ready node --all --timeout=1s
@@ -79,6 +74,31 @@ within 20 k scale deployment/web --replicas=4
 k rollout status deployment/web --timeout=60s
 docker network connect --ip "$address" "$network" "$(container "$leads")"
 within 30 leader
+
+step "a fourth and a fifth master join"
+"${compose[@]}" --profile five up -d
+within 60 voters 5
+runs cluster status
+k scale deployment/web --replicas=8
+k rollout status deployment/web --timeout=60s
+
+step "and leave again: out of the cluster first, then the container and what it stored"
+for name in m5 m4; do
+  runs cluster remove "$name"
+  "${compose[@]}" --profile five rm --force --stop "$name" >/dev/null
+  docker volume rm "$(volume "$name")" >/dev/null
+done
+within 30 voters 3
+k get deployment web
+
+step "a follower loses its disk: it comes back empty, is taken in under a new id, and votes once it has caught up"
+leads=$(leader)
+for name in m1 m2 m3; do [ "$name" = "$leads" ] || follower=$name; done
+"${compose[@]}" rm --force --stop "$follower" >/dev/null
+docker volume rm "$(volume "$follower")" >/dev/null
+"${compose[@]}" up -d "$follower"
+within 60 voters 3
+runs cluster status
 
 step "every master tells how it is"
 k get --raw /metrics | grep -c '^trireme_' | sed 's/$/ values at \/metrics/'

@@ -22,11 +22,14 @@ use crate::pki::Renewal;
 /// How long a process may take to stop after SIGTERM before it is killed. Longer than a handover of leadership takes.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 
+/// Where a cluster lies when nobody says another folder.
+const DEFAULT_DIR: &str = ".trireme";
+
 /// `trireme local …`
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Folder of the cluster.
-    #[arg(long, global = true, default_value = ".trireme", env = "TRIREME_DIR")]
+    #[arg(long, global = true, default_value = DEFAULT_DIR, env = "TRIREME_DIR")]
     pub dir: PathBuf,
     /// What to do.
     #[command(subcommand)]

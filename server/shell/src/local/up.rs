@@ -125,6 +125,8 @@ fn last_words(process: &Process) -> String {
 /// Says what a person may want to do with the cluster.
 pub fn print_next_steps(layout: &Layout) {
     let shown = shown_path(&layout.dir);
+    // Where nobody says another, every command takes the default.
+    let elsewhere = if shown == crate::local::DEFAULT_DIR { String::new() } else { format!(" --dir {shown}") };
     if layout.shape.store_only.is_some() {
         let urls: Vec<String> = (0..layout.shape.masters).map(|index| layout.etcd_url(index)).collect();
         let dir = layout.dir.display();
@@ -136,7 +138,7 @@ pub fn print_next_steps(layout: &Layout) {
         say!("  etcdctl put greeting hello && etcdctl get greeting");
         say!("  etcdctl endpoint status -w table");
         say!("  kill -9 $(cat {shown}/m1/pid)      # any master; nothing is lost");
-        say!("  ./x status; ./x start m1");
+        say!("  ./x status{elsewhere}; ./x start m1{elsewhere}");
         return;
     }
     say!("Your cluster is in {shown}. Try:\n");
@@ -146,7 +148,7 @@ pub fn print_next_steps(layout: &Layout) {
     say!("  kubectl create deployment hello --image=nginx --replicas=3");
     say!("  kubectl get pods -o wide");
     say!("  kill -9 $(cat {shown}/m1/pid)      # any master; nothing is lost");
-    say!("  ./x status; ./x start m1");
+    say!("  ./x status{elsewhere}; ./x start m1{elsewhere}");
 }
 
 /// A path as a person in the current folder would write it.
