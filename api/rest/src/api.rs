@@ -1,6 +1,7 @@
 //! The API of one member.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use api_kinds::Kind;
@@ -19,7 +20,8 @@ use crate::route::Resource;
 use crate::token::{self, authenticate};
 use crate::verbs::watch_socket;
 use crate::{
-    Config, Identity, Metrics, Status, authz, compress, discovery, health, negotiate, openapi, review, sub, verbs,
+    Config, Identity, Metrics, Status, authz, bootstrap, compress, discovery, health, negotiate, openapi, review, sub,
+    verbs,
 };
 
 /// The API over a store. One a process.
@@ -27,6 +29,8 @@ pub struct Api {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) config: Config,
     pub(crate) metrics: Arc<Metrics>,
+    /// What every cluster has was there once: what is deleted later makes nobody unready.
+    bootstrapped: AtomicBool,
 }
 
 /// The largest body, as kube-apiserver's.
@@ -41,7 +45,7 @@ pub(crate) struct Incoming {
 impl Api {
     /// The API over a store.
     pub fn new(store: Arc<dyn Store>, config: Config) -> Arc<Self> {
-        Arc::new(Self { store, config, metrics: Arc::default() })
+        Arc::new(Self { store, config, metrics: Arc::default(), bootstrapped: AtomicBool::new(false) })
     }
 
     /// All routes. Requests carry the client's [`Identity`] as an extension; without one they are anonymous.
@@ -52,6 +56,14 @@ impl Api {
     /// What it counts.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
+    }
+
+    /// Whether the cluster has what a first client counts on. Until then this member is not ready.
+    pub(crate) fn is_bootstrapped(&self) -> bool {
+        if !self.bootstrapped.load(Ordering::Relaxed) && bootstrap::is_done(&self.store.snapshot()) {
+            self.bootstrapped.store(true, Ordering::Relaxed);
+        }
+        self.bootstrapped.load(Ordering::Relaxed)
     }
 
     pub(crate) fn now_us(&self) -> i64 {

@@ -1,7 +1,10 @@
 //! What every cluster has: namespaces, priority classes, the `kubernetes` Service and its endpoints.
 
-use api_kinds::core::namespace::OF_EVERY_CLUSTER;
+use api_kinds::Kind;
+use api_kinds::core::namespace::{NAMESPACE, OF_EVERY_CLUSTER};
+use api_kinds::core::service_account::SERVICE_ACCOUNT;
 use api_kinds::scheduling::{SYSTEM_CLASSES, system_class};
+use raft_state::Snapshot;
 use raft_state::port::Member;
 use serde_json::{Value, json};
 
@@ -34,6 +37,14 @@ pub async fn ensure(api: &Api, caller: &Caller, members: &[Member]) -> Result<()
     create(api, caller, "", "services", "default", "kubernetes", service).await?;
     write(api, caller, "", "endpoints", endpoints(members)).await?;
     endpoint_slices(api, caller, members).await
+}
+
+/// Whether a first client finds what it counts on: the namespaces, and the account that pods run as.
+pub(crate) fn is_done(snapshot: &Snapshot) -> bool {
+    let is_there =
+        |kind: &Kind, namespace: &str, name: &str| snapshot.get(kind.key(namespace, name).as_bytes()).is_some();
+    OF_EVERY_CLUSTER.iter().all(|name| is_there(&NAMESPACE, "", name))
+        && is_there(&SERVICE_ACCOUNT, "default", "default")
 }
 
 /// Keeps the EndpointSlices of the `kubernetes` Service: one that bears its name, and more where members differ in port.
@@ -160,7 +171,7 @@ fn slices(members: &[Member]) -> Vec<Value> {
 
 /// Keys of claims on addresses and ports that no Service stands on: of a Service that was never written, or whose claims
 /// could not be given back.
-pub fn orphaned_claims(snapshot: &raft_state::Snapshot) -> Vec<String> {
+pub fn orphaned_claims(snapshot: &Snapshot) -> Vec<String> {
     let services = api_kinds::core::service::SERVICE.key_prefix();
     let used: std::collections::BTreeSet<String> = snapshot
         .range(services.as_bytes(), None)

@@ -9,7 +9,7 @@ use crate::Api;
 pub(crate) fn answer(api: &Api, path: &str, query: &str) -> Option<Response> {
     let standing = api.store.standing();
     let standing = standing.borrow();
-    let all = [("ping", true), ("store", standing.ready)];
+    let all = [("ping", true), ("store", standing.ready), ("bootstrap", api.is_bootstrapped())];
     let (probe, one) = path.trim_matches('/').split_once('/').unwrap_or((path.trim_matches('/'), ""));
     let of_probe = match probe {
         "livez" => &all[..1],

@@ -3,6 +3,7 @@
 mod contention;
 mod documents;
 mod events;
+mod health;
 mod protobuf;
 mod reads;
 mod refusals;
