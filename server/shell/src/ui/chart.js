@@ -3,6 +3,7 @@
 import { clock, svg } from "./dom.js";
 
 const WIDTH = 640, HEIGHT = 170, LEFT = 52, RIGHT = 10, TOP = 12, BOTTOM = 22;
+const MARK_TEXT_WIDTH = 74;
 // A line is broken where nothing was heard for so long.
 const GAP_MS = 3500;
 
@@ -19,7 +20,7 @@ export function chart({ lines, marks = [], from, to, format, floor = 0, label })
   const top = floor === "data" && values.length ? Math.max(low + 10, ...values) : ceiling(Math.max(0, ...values));
   const x = (ms) => LEFT + ((ms - from) / (to - from)) * (WIDTH - LEFT - RIGHT);
   const y = (value) => HEIGHT - BOTTOM - ((value - low) / (top - low)) * (HEIGHT - TOP - BOTTOM);
-  const root = svg("svg", { class: "chart", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": label });
+  const root = svg("svg", { class: "chart", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": label });
   for (const share of [0, 0.5, 1]) {
     const value = low + (top - low) * share;
     root.append(svg("line", { class: "gridline", x1: LEFT, x2: WIDTH - RIGHT, y1: y(value), y2: y(value) }),
@@ -29,9 +30,15 @@ export function chart({ lines, marks = [], from, to, format, floor = 0, label })
     const ms = from + (to - from) * share;
     root.append(svg("text", { x: x(ms), y: HEIGHT - 5, "text-anchor": ["start", "middle", "end"][share * 2] }, clock(ms)));
   }
+  let free = LEFT;
   for (const mark of marks.filter((mark) => mark.at >= from && mark.at <= to)) {
-    root.append(svg("line", { class: "mark", x1: x(mark.at), x2: x(mark.at), y1: TOP, y2: HEIGHT - BOTTOM }),
-      svg("text", { class: "marktext", x: x(mark.at) + 3, y: TOP + 2 }, mark.text));
+    const at = x(mark.at);
+    root.append(svg("line", { class: "mark", x1: at, x2: at, y1: TOP, y2: HEIGHT - BOTTOM }));
+    // Where many come at once, the first speaks for them.
+    if (at < free) continue;
+    free = at + MARK_TEXT_WIDTH;
+    const fits = free < WIDTH;
+    root.append(svg("text", { class: "marktext", x: fits ? at + 3 : at - 3, y: TOP + 2, "text-anchor": fits ? "start" : "end" }, mark.text));
   }
   for (const line of lines) {
     let path = "", before = -Infinity;

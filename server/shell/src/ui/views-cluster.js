@@ -4,7 +4,7 @@ import { get } from "./api.js";
 import { chart } from "./chart.js";
 import { badge, bytes, clock, count, h, micros, series, span, table } from "./dom.js";
 
-const WINDOW_MS = 5 * 60 * 1000;
+const WINDOW_MS = 5 * 60 * 1000, WINDOW_MIN_MS = 30 * 1000;
 const seen = new Map(); // member id → { samples, changes }
 let newest = -1;
 
@@ -106,7 +106,10 @@ function certificate(left) {
 }
 
 function charts(cluster) {
-  const to = cluster.atMs, from = to - WINDOW_MS;
+  const to = cluster.atMs;
+  // A cluster that is young fills its charts all the same.
+  const begun = Math.min(to - WINDOW_MIN_MS, ...[...seen.values()].flatMap(({ samples }) => samples.slice(0, 1).map((sample) => sample.atMs)));
+  const from = Math.max(to - WINDOW_MS, begun);
   const names = new Map(cluster.members.map((member) => [member.id, member.name]));
   const marks = failovers([...seen.values()]).filter((f) => f.from !== undefined)
     .map((f) => ({ at: f.at, text: `→ ${names.get(f.to) || f.to}` }));
