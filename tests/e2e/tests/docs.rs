@@ -140,6 +140,16 @@ fn kubectl_is_here() -> bool {
 
 #[test]
 fn the_readme_works_as_printed() {
+    works_as_printed("README.md");
+}
+
+#[test]
+fn the_first_hour_works_as_printed() {
+    works_as_printed("docs/FIRST_HOUR.md");
+}
+
+/// A page that begins with `./x up`.
+fn works_as_printed(page: &str) {
     if !kubectl_is_here() {
         return;
     }
@@ -147,9 +157,9 @@ fn the_readme_works_as_printed() {
     // Containers, and clusters beside the first on ports of their own, have tests of their own (compose.rs, etcdctl.rs,
     // snapshot.rs).
     let is_here = |need: &String| !need.starts_with("docker") && need != "apart";
-    let blocks: Vec<Block> = blocks("README.md").into_iter().filter(|block| block.needs.iter().all(is_here)).collect();
-    assert!(blocks.len() >= 3, "the README's blocks are found");
-    place.run("README.md", &blocks, None);
+    let blocks: Vec<Block> = blocks(page).into_iter().filter(|block| block.needs.iter().all(is_here)).collect();
+    assert!(blocks.len() >= 3, "the blocks of {page} are found");
+    place.run(page, &blocks, None);
 }
 
 #[test]
@@ -168,7 +178,7 @@ fn the_commands_of_the_docs_work_as_printed() {
 #[test]
 fn every_command_of_the_script_that_the_docs_name_is_there() {
     let script = std::fs::read_to_string(root().join("x")).expect("the script");
-    for page in ["README.md", "docs/OPERATIONS.md", "docs/CLIENTS.md"] {
+    for page in ["README.md", "docs/FIRST_HOUR.md", "docs/OPERATIONS.md", "docs/CLIENTS.md"] {
         let text = std::fs::read_to_string(root().join(page)).expect("the page");
         for (at, _) in text.match_indices("./x ") {
             let name: String = text[at + 4..].chars().take_while(char::is_ascii_lowercase).collect();
