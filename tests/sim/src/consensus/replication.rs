@@ -19,8 +19,7 @@ impl Raft {
         round: u64,
     ) {
         if term < self.term {
-            // The sender learns of the new term.
-            self.send(from, Body::Appended { term: self.term, matched: None, hint: 0, round });
+            self.tell_of_term(from);
             return;
         }
         self.heed(from, term);
@@ -38,6 +37,12 @@ impl Raft {
         self.commit_to(commit.min(matched));
         self.when_synced(Waiting::Durable { term, index: matched });
         self.when_synced(Waiting::Send(from, Body::Appended { term, matched: Some(matched), hint: 0, round }));
+    }
+
+    /// Whoever sent something of an older term learns of this one. It may lead in it by now, and counts rounds anew: one
+    /// that it counted before must not pass for one of these.
+    fn tell_of_term(&mut self, from: Id) {
+        self.send(from, Body::Appended { term: self.term, matched: None, hint: 0, round: 0 });
     }
 
     /// A leader speaks.
@@ -88,7 +93,7 @@ impl Raft {
 
     pub(super) fn on_snapshot(&mut self, from: Id, term: u64, mut image: Image, claimed: LogId, round: u64) {
         if term < self.term {
-            self.send(from, Body::Appended { term: self.term, matched: None, hint: 0, round });
+            self.tell_of_term(from);
             return;
         }
         self.heed(from, term);
