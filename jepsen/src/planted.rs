@@ -23,10 +23,10 @@ struct Lure {
 
 /// One row for each bug that the black box must find.
 static LURES: &[Lure] = &[
-    Lure { bug: Bug::NoFsync, workloads: &["set", "register"], nemeses: &["power"] },
+    Lure { bug: Bug::NoFsync, workloads: &["set", "register"], nemeses: &["blackout"] },
     Lure { bug: Bug::StaleFollowerRead, workloads: &["register", "set"], nemeses: &["pause"] },
-    Lure { bug: Bug::StaleReadIndex, workloads: &["register", "set"], nemeses: &["pause"] },
-    Lure { bug: Bug::RetryAppliedTwice, workloads: &["cas", "objects"], nemeses: &["kill", "pause"] },
+    // Rounds must take a while, so that something is written meanwhile.
+    Lure { bug: Bug::StaleReadIndex, workloads: &["register", "set"], nemeses: &["latency"] },
     Lure { bug: Bug::PreconditionIgnored, workloads: &["cas"], nemeses: &[] },
     Lure { bug: Bug::ResourceVersionSplicedWrong, workloads: &["cas", "watch"], nemeses: &[] },
     Lure { bug: Bug::EventLostAtResume, workloads: &["watch"], nemeses: &[] },

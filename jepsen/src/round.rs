@@ -131,7 +131,15 @@ pub async fn run(plan: Plan) -> Result<Finished> {
     ended.await.context("clients do not end")??;
     result?;
     last_looks(&world, &plan).await?;
-    let replicas = if stuck.is_empty() { compare_replicas(&world).await? } else { Vec::new() };
+    let mut stuck = stuck;
+    let mut replicas = Vec::new();
+    if stuck.is_empty() {
+        // Who served a moment ago and does not answer now has ended since.
+        match compare_replicas(&world).await {
+            Ok(compared) => replicas = compared,
+            Err(why) => stuck.push(format!("not all masters answer: {why:#}")),
+        }
+    }
     let evidence = evidence(&world, length, stuck, replicas);
     let verdicts = tokio::task::spawn_blocking(move || {
         let verdicts = checkers::ALL.iter().map(|checker| (*checker, (checker.check)(&evidence))).collect();

@@ -27,6 +27,22 @@ pub static POWER: Nemesis = Nemesis {
     },
 };
 
+/// The power of the whole room fails.
+pub static BLACKOUT: Nemesis = Nemesis {
+    name: "blackout",
+    text: "the power of all fails at once: what no disk had synced is gone for good",
+    lane: Lane::Process,
+    need: Need::Disk,
+    lasts_ms: (100, 1000),
+    draw: |random, masters| {
+        disk(
+            Who::Some((0..masters).collect()),
+            Kind::Power { kept_percent: [0, 50][random.random_range(0..2)] },
+            random,
+        )
+    },
+};
+
 /// Syncs take long.
 pub static SLOW: Nemesis = Nemesis {
     name: "slow-disk",

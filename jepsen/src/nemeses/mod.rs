@@ -93,6 +93,7 @@ pub static ALL: &[&Nemesis] = &[
     &pause::NEMESIS,
     &restart::NEMESIS,
     &disks::POWER,
+    &disks::BLACKOUT,
     &disks::SLOW,
     &disks::STUCK,
     &disks::FULL,

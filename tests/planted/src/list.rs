@@ -57,7 +57,7 @@ bugs! {
     StaleReadIndex, BOTH, "a read takes the index of a round that began before it";
     SnapshotIndexFromMemory, SIM, "a snapshot claims an index newer than what it holds";
     WindowNotInSnapshot, SIM, "outcomes of retried commands are not loaded with a snapshot";
-    RetryAppliedTwice, BOTH, "a retried command is applied again";
+    RetryAppliedTwice, SIM, "a retried command is applied again";
     NoEpochFence, SIM, "commands of a deposed manager are applied";
     PreconditionIgnored, BOTH, "a write that expects an older revision is applied now and then";
     CompactionAtDifferentPoints, SIM, "replicas compact at different revisions";
