@@ -23,7 +23,8 @@ within() { # within SECONDS COMMAND…: until it succeeds
     [ $SECONDS -lt $until ] || { printf 'it did not come to pass: %s\n' "$*" >&2; "$@" >&2 || true; exit 1; }
   done
 }
-container() { "${compose[@]}" ps -q "$1"; }
+# Running or not: version 2 leaves out the dead unless it is told.
+container() { "${compose[@]}" ps --all --quiet "$1"; }
 volume() { echo "$(docker inspect -f '{{index .Config.Labels "com.docker.compose.project"}}' "$(container front)")_$1-data"; }
 members() { k get --raw /trireme/cluster; }
 leader() { members | grep -oE '"name":"m[0-9]","role":"leader","leads":true' | head -n 1 | cut -d '"' -f 4 | grep .; }
