@@ -61,9 +61,11 @@ impl Error {
     pub fn is_damage(&self) -> bool {
         match self {
             Self::Damaged { .. } | Self::TailLost { .. } => true,
-            // A file that the database knows of and that is gone is no error of the disk at this moment.
+            // A file that the database knows of and that is gone is no error of the disk at this moment; nor is a manifest that
+            // was cut before it names all families.
             Self::Database(error) => {
-                error.kind() == rocksdb::ErrorKind::Corruption || error.as_ref().contains("No such file or directory")
+                let gone = ["No such file or directory", "Column family not found"];
+                error.kind() == rocksdb::ErrorKind::Corruption || gone.iter().any(|what| error.as_ref().contains(what))
             }
             Self::File { .. } | Self::InUse { .. } | Self::UnknownVersion { .. } => false,
         }
