@@ -60,3 +60,17 @@ fn docs_name_files_that_exist() {
     }
     assert!(findings.is_empty(), "{findings:#?}");
 }
+
+/// A decision is referred to by its number.
+#[test]
+fn each_decision_has_a_number_of_its_own() {
+    let mut seen = std::collections::BTreeMap::new();
+    for path in tests_tidy::tracked_files().into_iter().filter(|path| path.starts_with("docs/decisions")) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let number = name.split('-').next().unwrap_or_default().to_owned();
+        if let Some(other) = seen.insert(number, name.clone()) {
+            panic!("{other} and {name} have the same number");
+        }
+    }
+    assert!(!seen.is_empty(), "there are decisions");
+}

@@ -1,9 +1,11 @@
 //! The front door: one address for the API that survives any master's death.
 //!
 //! Bytes are passed through untouched, so that clients' certificates reach the masters and the front door holds no key.
-//! A connection goes to the ready master with the fewest connections; a master that stops being ready gets no new ones,
-//! and its old ones last as long as it does. Which masters there are it learns from those it knows, so that masters may come
+//! A connection goes to the ready master with the fewest connections that answers it; a master that stops being ready gets no
+//! new ones, and its old ones last as long as it does. Which masters there are it learns from those it knows, so that masters may come
 //! and go.
+
+mod greeting;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -23,6 +25,7 @@ use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
+use self::greeting::{Greeting, Heard};
 use crate::{health, masters};
 
 /// How often each master is asked.
@@ -33,6 +36,9 @@ const LEARN_INTERVAL: Duration = Duration::from_secs(1);
 const PROBE_LIMIT: Duration = Duration::from_secs(1);
 /// A master that does not accept within this is passed over.
 const CONNECT_LIMIT: Duration = Duration::from_millis(500);
+/// How long each master has to answer a client's first words, in the first round through them and in those after: all may be
+/// short of processors. Then the client is told to come again.
+const PATIENCE: [Duration; 3] = [Duration::from_millis(400), Duration::from_secs(1), Duration::from_secs(3)];
 
 /// `trireme front-door`
 #[derive(Debug, clap::Args)]
@@ -79,6 +85,22 @@ impl Backend {
     fn new(address: SocketAddr) -> Arc<Self> {
         let (ready, connections, carried, gone) = Default::default();
         Arc::new(Self { address, ready, connections, carried, gone })
+    }
+}
+
+/// A connection that is open to a master, for as long as this lives.
+struct Open<'b>(&'b Backend);
+
+impl<'b> Open<'b> {
+    fn count(backend: &'b Backend) -> Self {
+        backend.connections.fetch_add(1, Ordering::Relaxed);
+        Self(backend)
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -184,24 +206,40 @@ fn order(backends: &[Arc<Backend>]) -> Vec<Arc<Backend>> {
     order
 }
 
+/// Takes a client to a master that answers.
 async fn carry(mut client: TcpStream, door: Arc<Door>) {
-    let tried = order(&door.backends.read());
-    for backend in tried {
-        let Ok(Ok(mut server)) = tokio::time::timeout(CONNECT_LIMIT, TcpStream::connect(backend.address)).await else {
-            backend.ready.store(false, Ordering::Relaxed);
-            continue;
-        };
-        backend.connections.fetch_add(1, Ordering::Relaxed);
-        backend.carried.fetch_add(1, Ordering::Relaxed);
-        let _ = client.set_nodelay(true);
-        let _ = server.set_nodelay(true);
-        // How a connection ends is between its two ends.
-        let _ = copy_bidirectional(&mut client, &mut server).await;
-        backend.connections.fetch_sub(1, Ordering::Relaxed);
-        return;
+    let _ = client.set_nodelay(true);
+    let Some(mut greeting) = Greeting::of(&mut client).await else { return };
+    for patience in PATIENCE {
+        let mut is_anyone_there = false;
+        let tried = order(&door.backends.read());
+        for backend in tried {
+            let connecting = tokio::time::timeout(CONNECT_LIMIT, TcpStream::connect(backend.address));
+            let Ok(Ok(mut master)) = connecting.await else {
+                backend.ready.store(false, Ordering::Relaxed);
+                continue;
+            };
+            is_anyone_there = true;
+            let _ = master.set_nodelay(true);
+            let _counted = Open::count(&backend);
+            match greeting.offer(&mut client, &mut master, patience).await {
+                Heard::Answer => {
+                    backend.carried.fetch_add(1, Ordering::Relaxed);
+                    // How a connection ends is between its two ends.
+                    let _ = copy_bidirectional(&mut client, &mut master).await;
+                    return;
+                }
+                // Its probe will say when it is back.
+                Heard::Silence => backend.ready.store(false, Ordering::Relaxed),
+                Heard::ClientGone => return,
+            }
+        }
+        if !is_anyone_there {
+            break;
+        }
     }
     door.turned_away.fetch_add(1, Ordering::Relaxed);
-    tracing::warn!("no master accepts connections");
+    tracing::warn!("no master answers connections");
 }
 
 impl Collector for Door {
@@ -234,6 +272,8 @@ impl Collector for Door {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
     use super::*;
 
     fn address(port: u16) -> SocketAddr {
@@ -273,5 +313,53 @@ mod tests {
         check(&[1, 2, 3], &[1, 2, 3]);
         check(&[2, 4], &[1, 2, 4]);
         check(&[], &[1]);
+    }
+
+    /// A master that accepts connections, reads, and answers only if it is well.
+    async fn master(is_well: bool) -> SocketAddr {
+        let listener = TcpListener::bind(address(0)).await.unwrap();
+        let at = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let mut open = Vec::new();
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                if is_well {
+                    tokio::spawn(async move {
+                        let (mut from, mut to) = stream.split();
+                        tokio::io::copy(&mut from, &mut to).await
+                    });
+                } else {
+                    open.push(stream);
+                }
+            }
+        });
+        at
+    }
+
+    #[tokio::test]
+    async fn a_client_is_taken_from_a_silent_master_to_one_that_answers() {
+        crate::tls::install_provider();
+        let authority = crate::pki::Authority::generate().unwrap();
+        let (paused, well) = (master(false).await, master(true).await);
+        let door = Door::new(vec![paused, well], crate::tls::anonymous_client(&authority.cert_pem).unwrap());
+        let backend = |at: SocketAddr| door.backends.read().iter().find(|b| b.address == at).unwrap().clone();
+        // So that it comes first.
+        backend(paused).ready.store(true, Ordering::Relaxed);
+        let listener = TcpListener::bind(address(0)).await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let carried = tokio::spawn(carry(listener.accept().await.unwrap().0, door.clone()));
+        client.write_all(b"hello").await.unwrap();
+        let mut answer = [0; 5];
+        client.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"hello");
+        assert!(!backend(paused).ready.load(Ordering::Relaxed));
+        assert_eq!(backend(well).carried.load(Ordering::Relaxed), 1);
+        client.write_all(b"again").await.unwrap();
+        client.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"again");
+        drop(client);
+        carried.await.unwrap();
+        assert_eq!(backend(well).connections.load(Ordering::Relaxed), 0);
+        assert_eq!(backend(paused).connections.load(Ordering::Relaxed), 0);
     }
 }
