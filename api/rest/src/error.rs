@@ -232,15 +232,16 @@ impl Status {
         Self::new(503, "ServiceUnavailable", message).retry_after(1)
     }
 
-    /// 504.
+    /// 504. Clients are not told to come again: theirs would, ten times, each time for a whole deadline, and with a write that
+    /// may have been done.
     pub fn timeout(message: impl Into<String>) -> Self {
-        Self::new(504, "Timeout", message).retry_after(1)
+        Self::new(504, "Timeout", message)
     }
 
     /// 504 for a revision that this member has not reached.
     pub fn revision_too_large(requested: u64, current: u64) -> Self {
         let message = format!("Timeout: Too large resource version: {requested}, current: {current}");
-        Self::timeout(message).cause("ResourceVersionTooLarge", "Too large resource version", "")
+        Self::timeout(message).cause("ResourceVersionTooLarge", "Too large resource version", "").retry_after(1)
     }
 
     /// What a failed proposal means to a client.
@@ -354,5 +355,17 @@ mod tests {
         check(ProposeError::DeadlineExceeded, 504, "Timeout");
         check(ProposeError::TooLarge { bytes: 2, limit: 1 }, 413, "RequestEntityTooLarge");
         check(ProposeError::Stopping("soon".to_owned()), 503, "ServiceUnavailable");
+    }
+
+    #[test]
+    fn clients_come_again_by_themselves_only_where_nothing_was_done() {
+        let check = |status: Status, expected: Option<&str>| {
+            let text = status.message.clone();
+            let response = status.into_response();
+            let told = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
+            assert_eq!(told, expected, "{text}");
+        };
+        check(Status::proposing(&ProposeError::DeadlineExceeded), None);
+        check(Status::revision_too_large(9, 4), Some("1"));
     }
 }
