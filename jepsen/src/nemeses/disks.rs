@@ -183,8 +183,8 @@ impl Fault for Trouble {
     }
 }
 
-/// Starts a master on a disk with a wrong bit. When it refuses, as it should where the bit matters, the bit is set
-/// right, as if its disk had been copied from a good one.
+/// Starts a master on a disk with a wrong bit. Where the bit matters the others take it in anew. One that ends all the same
+/// gets the bit set right, as if its disk had been copied from a good one.
 async fn start_damaged(world: &World, index: usize, flipped: Option<Flipped>) -> Result<()> {
     let Some(flipped) = flipped else { return world.cluster.launch(index) };
     if world.cluster.try_launch(index, NOTICING).await? {
