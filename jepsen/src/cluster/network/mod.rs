@@ -41,11 +41,17 @@ pub struct Network {
 /// mounts that nobody else sees and that go with the last process in it.
 ///
 /// # Errors
-/// When the system does not let us: not root, or no such kernel.
+/// When the system does not let us: not root, or no such kernel, or a tool is missing. The thread is where it was then.
 pub fn enter() -> Result<()> {
+    let home = Namespace::current()?;
     namespace::unshare(UnshareFlags::NEWNET | UnshareFlags::NEWNS).context("making namespaces")?;
-    namespace::run("mount", &["--make-rprivate", "/"])?;
-    namespace::run("ip", &["link", "set", "lo", "up"])
+    let made = namespace::run("mount", &["--make-rprivate", "/"])
+        .and_then(|()| namespace::run("ip", &["link", "set", "lo", "up"]));
+    if made.is_err() {
+        // Half way there is nowhere: not even loopback is up.
+        home.enter()?;
+    }
+    made
 }
 
 impl Network {

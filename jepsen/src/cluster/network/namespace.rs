@@ -33,14 +33,24 @@ impl Namespace {
         apart(|| {
             unshare(UnshareFlags::NEWNET)?;
             run("ip", &["link", "set", "lo", "up"])?;
-            Ok(Self(File::open("/proc/thread-self/ns/net")?))
+            Self::current()
         })
+    }
+
+    /// The calling thread's.
+    pub(super) fn current() -> Result<Self> {
+        Ok(Self(File::open("/proc/thread-self/ns/net")?))
+    }
+
+    /// Moves the calling thread there.
+    pub(super) fn enter(&self) -> Result<()> {
+        Ok(move_into_link_name_space(self.0.as_fd(), Some(LinkNameSpaceType::Network))?)
     }
 
     /// Does something within. Processes that it starts stay there.
     pub(super) fn within<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
         apart(|| {
-            move_into_link_name_space(self.0.as_fd(), Some(LinkNameSpaceType::Network))?;
+            self.enter()?;
             work()
         })
     }
