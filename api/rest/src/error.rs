@@ -232,8 +232,8 @@ impl Status {
         Self::new(503, "ServiceUnavailable", message).retry_after(1)
     }
 
-    /// The code 504. Clients are not told to come again: theirs would, ten times, each time for a whole deadline, and with a write that
-    /// may have been done.
+    /// The code 504. Clients are not told to come again: theirs would, ten times, each time for a whole deadline, and with a
+    /// write that may have been done.
     pub fn timeout(message: impl Into<String>) -> Self {
         Self::new(504, "Timeout", message)
     }

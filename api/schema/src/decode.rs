@@ -112,7 +112,8 @@ pub fn decode(
 }
 
 /// Checks an object that is parsed already, or came of a patch: drops what the schema does not know, nulls, and the empty
-/// values that Kubernetes loses; makes times and quantities canonical. Returns warnings, those about the `duplicates` of [`Parsed`] included.
+/// values that Kubernetes loses; makes times and quantities canonical. Returns warnings, those about the `duplicates` of
+/// [`Parsed`] included.
 ///
 /// # Errors
 /// When a field holds something of another type, or there are stray fields and validation is strict.

@@ -52,6 +52,11 @@ pub fn decode<T: DeserializeOwned>(what: &'static str, bytes: &[u8]) -> Result<T
     Ok(value)
 }
 
+/// Reads a number in a key or a mark, big-endian; `None` when the bytes are more or fewer.
+pub(crate) fn number(bytes: &[u8]) -> Option<u64> {
+    bytes.try_into().ok().map(u64::from_be_bytes)
+}
+
 /// Puts a checksum before bytes. It covers `place` too (a log index, a revision), so that a record in the wrong place is
 /// noticed.
 pub(crate) fn seal(place: u64, bytes: &[u8]) -> Vec<u8> {

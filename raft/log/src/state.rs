@@ -15,6 +15,7 @@ use rocksdb::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::codec::number;
 use crate::window::Filed;
 use crate::{Error, codec, folder};
 
@@ -133,10 +134,6 @@ fn place(key: &[u8]) -> Option<Place> {
 /// What a lease's record is sealed with: its id.
 fn seal_of(id: i64) -> u64 {
     id.cast_unsigned()
-}
-
-fn number(bytes: &[u8]) -> Option<u64> {
-    bytes.try_into().ok().map(u64::from_be_bytes)
 }
 
 impl StateStore {
@@ -350,13 +347,7 @@ fn remove_others(root: &Path, keep: u64) -> Result<(), Error> {
 
 /// About how many bytes a record makes.
 fn size_of_record(record: &Record) -> usize {
-    let value = match &record.payload {
-        Some(Payload::Object { json, .. }) => json.len(),
-        Some(Payload::Sealed { ciphertext, .. }) => ciphertext.len(),
-        Some(Payload::Opaque(bytes)) => bytes.len(),
-        None => 0,
-    };
-    record.key.len() + value + 96
+    record.key.len() + record.payload.as_ref().map_or(0, Payload::len) + 96
 }
 
 fn read_record(place: Place, sealed: &[u8]) -> Result<Record, Error> {

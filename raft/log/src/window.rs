@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use raft_state::{Delta, Outcome, State};
 use rocksdb::{ColumnFamily, DB, IteratorMode, WriteBatch};
 
+use crate::codec::number;
 use crate::{Error, codec};
 
 /// What is filed, so that it can be deleted without a look: one by one, for deleting a range would leave a tombstone for
@@ -28,10 +29,6 @@ fn record_key(boot: u64, last: u64) -> [u8; 16] {
     key[..8].copy_from_slice(&boot.to_be_bytes());
     key[8..].copy_from_slice(&last.to_be_bytes());
     key
-}
-
-fn number(bytes: &[u8]) -> Option<u64> {
-    bytes.try_into().ok().map(u64::from_be_bytes)
 }
 
 impl Filed {

@@ -63,11 +63,7 @@ pub(crate) fn encode(ids: Ids, commands: &[Command]) -> Bytes {
 /// About how many bytes a command makes.
 fn size(command: &Command) -> usize {
     let value = match command {
-        Command::Object(ObjectCommand { action: Action::Put(payload), .. }) => match payload {
-            raft_state::Payload::Object { json, .. } => json.len(),
-            raft_state::Payload::Sealed { ciphertext, .. } => ciphertext.len(),
-            raft_state::Payload::Opaque(bytes) => bytes.len(),
-        },
+        Command::Object(ObjectCommand { action: Action::Put(payload), .. }) => payload.len(),
         _ => 0,
     };
     value + 256

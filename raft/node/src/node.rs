@@ -128,8 +128,8 @@ impl Node {
     }
 
     /// Takes a new member in, as a learner, and says which id it has from now on. Autopilot promotes it when it is a master,
-    /// has caught up, and the number of voters stays odd. `member.id` is not looked at. One without a name is a place kept: whoever joins with
-    /// its peer address gets that id.
+    /// has caught up, and the number of voters stays odd. `member.id` is not looked at. One without a name is a place kept:
+    /// whoever joins with its peer address gets that id.
     ///
     /// # Errors
     /// When a living member has its name, or no leader did it before the deadline.

@@ -45,7 +45,8 @@ impl Entrance {
     }
 }
 
-/// Routes proposals that did not find the leader here, or that it refused. The same proposal may travel many times; its ids see to it that it is applied once.
+/// Routes proposals that did not find the leader here, or that it refused. The same proposal may travel many times; its ids
+/// see to it that it is applied once.
 pub(crate) struct Router {
     pub(crate) id: u64,
     pub(crate) registry: Arc<Registry>,

@@ -137,6 +137,22 @@ pub enum Payload {
     Opaque(Bytes),
 }
 
+impl Payload {
+    /// Bytes of the value, as it is stored.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Object { json, .. } => json.len(),
+            Self::Sealed { ciphertext, .. } => ciphertext.len(),
+            Self::Opaque(bytes) => bytes.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
 /// What became of a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]

@@ -17,7 +17,7 @@ const SPEC: Path<'static> = Path::root("spec");
 const STATUS: Path<'static> = Path::root("status");
 
 /// Findings about counts in a status: none negative, none above the replicas.
-pub(crate) fn validate_counts(new: &Value, fields: &[&str], below_replicas: &[&str], findings: &mut Findings) {
+fn validate_counts(new: &Value, fields: &[&str], below_replicas: &[&str], findings: &mut Findings) {
     let status = &new["status"];
     findings.non_negatives(STATUS, status, fields);
     for field in below_replicas {

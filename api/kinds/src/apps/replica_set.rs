@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{SPEC, count, validate_counts};
 use crate::findings::Findings;
-use crate::kind::{SCALE, age, column, integer, set_generation, set_status, status, wide};
+use crate::kind::{Column, SCALE, age, column, integer, set_generation, set_status, status, wide};
 use crate::path::{default, part};
 use crate::pod_template::{self, wide_cells};
 use crate::{Causes, Cell, Kind, Strategy, path};
@@ -36,35 +36,41 @@ pub static REPLICA_SET: Kind = Kind {
             findings.immutable(SPEC.field("selector"), &new["spec"]["selector"], &old["spec"]["selector"]);
             findings.done()
         },
-        validate_status: |new, _| {
-            let mut findings = Findings::default();
-            let counts = [
-                "replicas",
-                "fullyLabeledReplicas",
-                "readyReplicas",
-                "availableReplicas",
-                "observedGeneration",
-                "terminatingReplicas",
-            ];
-            let below = ["fullyLabeledReplicas", "readyReplicas", "availableReplicas"];
-            validate_counts(new, &counts, &below, &mut findings);
-            findings.done()
-        },
+        validate_status,
         ..Strategy::SPEC_AND_STATUS
     },
-    columns: &[
-        integer("Desired"),
-        integer("Current"),
-        integer("Ready"),
-        column("Age"),
-        wide("Containers"),
-        wide("Images"),
-        wide("Selector"),
-    ],
+    columns: COLUMNS,
     cells,
     selectable: &[("status.replicas", |o| count(o, "replicas").to_string())],
     ..Kind::BASE
 };
+
+/// Of a set of pods in a table; those of a ReplicationController too.
+pub(crate) const COLUMNS: &[Column] = &[
+    integer("Desired"),
+    integer("Current"),
+    integer("Ready"),
+    column("Age"),
+    wide("Containers"),
+    wide("Images"),
+    wide("Selector"),
+];
+
+/// Findings about how far a set of pods is; a ReplicationController's has no terminating ones.
+pub(crate) fn validate_status(new: &Value, _: &Value) -> Causes {
+    let mut findings = Findings::default();
+    let counts = [
+        "replicas",
+        "fullyLabeledReplicas",
+        "readyReplicas",
+        "availableReplicas",
+        "observedGeneration",
+        "terminatingReplicas",
+    ];
+    let below = ["fullyLabeledReplicas", "readyReplicas", "availableReplicas"];
+    validate_counts(new, &counts, &below, &mut findings);
+    findings.done()
+}
 
 fn validate(object: &Value) -> Causes {
     let mut findings = Findings::default();

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::apps::validate_counts;
+use crate::apps::replica_set;
 use crate::findings::Findings;
-use crate::kind::{SCALE, age, column, integer, set_generation, set_status, status, wide};
+use crate::kind::{SCALE, age, set_generation, set_status, status};
 use crate::path::{self, Path, count, default, part, set};
 use crate::pod_template::{self, container_cells};
 use crate::selector::Selector;
@@ -26,25 +26,10 @@ pub static REPLICATION_CONTROLLER: Kind = Kind {
             set_status(object, json!({"replicas": 0}));
         },
         validate,
-        validate_status: |new, _| {
-            let mut findings = Findings::default();
-            let counts =
-                ["replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas", "observedGeneration"];
-            let below = ["fullyLabeledReplicas", "readyReplicas", "availableReplicas"];
-            validate_counts(new, &counts, &below, &mut findings);
-            findings.done()
-        },
+        validate_status: replica_set::validate_status,
         ..Strategy::SPEC_AND_STATUS
     },
-    columns: &[
-        integer("Desired"),
-        integer("Current"),
-        integer("Ready"),
-        column("Age"),
-        wide("Containers"),
-        wide("Images"),
-        wide("Selector"),
-    ],
+    columns: replica_set::COLUMNS,
     cells,
     selectable: &[("status.replicas", |o| path::integer(&o["status"], "replicas").to_string())],
     ..Kind::BASE

@@ -2,8 +2,8 @@
 //!
 //! Bytes are passed through untouched, so that clients' certificates reach the masters and the front door holds no key.
 //! A connection goes to the ready master with the fewest connections that answers it; a master that stops being ready gets no
-//! new ones, and its old ones last as long as it does. Which masters there are it learns from those it knows, so that masters may come
-//! and go.
+//! new ones, and its old ones last as long as it does. Which masters there are it learns from those it knows, so that masters
+//! may come and go.
 
 mod greeting;
 

@@ -260,11 +260,11 @@ impl Layout {
 
     /// The masters, as they know each other.
     pub fn members(&self) -> Vec<Member> {
-        let member = |(index, name): (usize, String)| {
+        let member = |index: usize| {
             let ports = self.shape.ports(index);
             Member {
                 id: index as u64 + 1,
-                name,
+                name: name_of(index),
                 peer_address: loopback(ports.peer).to_string(),
                 api_address: loopback(ports.api).to_string(),
                 etcd_url: self.etcd_url(index),
@@ -272,7 +272,7 @@ impl Layout {
                 kind: Kind::Master,
             }
         };
-        self.shape.master_names().into_iter().enumerate().map(member).collect()
+        self.shape.masters_now().into_iter().map(member).collect()
     }
 
     /// Where master `name` keeps its data.

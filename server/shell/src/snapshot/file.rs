@@ -106,18 +106,13 @@ fn count(contents: &Contents, bytes: u64) -> Summary {
         ..Summary::default()
     };
     for (_, record) in &contents.versions {
-        let value = match &record.payload {
-            Some(Payload::Object { json, .. }) => json.len(),
-            Some(Payload::Opaque(bytes)) => bytes.len(),
-            Some(Payload::Sealed { key_id, ciphertext, .. }) => {
-                summary.sealed += 1;
-                if !summary.key_ids.contains(key_id) {
-                    summary.key_ids.push(*key_id);
-                }
-                ciphertext.len()
+        if let Some(Payload::Sealed { key_id, .. }) = &record.payload {
+            summary.sealed += 1;
+            if !summary.key_ids.contains(key_id) {
+                summary.key_ids.push(*key_id);
             }
-            None => 0,
-        };
+        }
+        let value = record.payload.as_ref().map_or(0, Payload::len);
         let count = summary.by_resource.entry(resource(&record.key)).or_default();
         count.keys += 1;
         count.bytes += (record.key.len() + value) as u64;
