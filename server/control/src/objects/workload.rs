@@ -57,25 +57,23 @@ pub struct RollingUpdate {
 impl ReplicaSet {
     /// Reads a ReplicaSet.
     pub fn read(object: Value, meta: Arc<Meta>) -> Self {
-        let spec = &object["spec"];
-        Self {
-            meta,
-            replicas: spec["replicas"].as_i64().unwrap_or(1),
-            min_ready_s: spec["minReadySeconds"].as_i64().unwrap_or(0),
-            selector: Selector::from_object(&spec["selector"]),
-            object: Arc::new(object),
-        }
+        let selector = Selector::from_object(&object["spec"]["selector"]);
+        Self::of(Arc::new(object), meta, selector)
     }
 
     /// Reads a ReplicationController, which differs in its selector alone.
     pub fn of_controller(object: &Arc<Value>, meta: Arc<Meta>) -> Self {
+        Self::of(object.clone(), meta, Selector::from_map(&object["spec"]["selector"]))
+    }
+
+    fn of(object: Arc<Value>, meta: Arc<Meta>, selector: Selector) -> Self {
         let spec = &object["spec"];
         Self {
             meta,
             replicas: spec["replicas"].as_i64().unwrap_or(1),
             min_ready_s: spec["minReadySeconds"].as_i64().unwrap_or(0),
-            selector: Selector::from_map(&spec["selector"]),
-            object: object.clone(),
+            selector,
+            object,
         }
     }
 
