@@ -115,32 +115,43 @@ impl Session {
 
     /// GET.
     pub async fn get(&mut self, master: usize, path: &str) -> Answer {
-        self.send(master, Method::GET, path, "", String::new()).await
+        self.send(master, Method::GET, path, "", String::new(), false).await
     }
 
     /// POST of an object.
     pub async fn post(&mut self, master: usize, path: &str, object: &Value) -> Answer {
-        self.send(master, Method::POST, path, "application/json", object.to_string()).await
+        self.send(master, Method::POST, path, "application/json", object.to_string(), false).await
     }
 
     /// PUT of an object.
     pub async fn put(&mut self, master: usize, path: &str, object: &Value) -> Answer {
-        self.send(master, Method::PUT, path, "application/json", object.to_string()).await
+        let contends = object["metadata"]["resourceVersion"].is_null();
+        self.send(master, Method::PUT, path, "application/json", object.to_string(), contends).await
     }
 
     /// PATCH with a JSON merge patch.
     pub async fn merge(&mut self, master: usize, path: &str, patch: &Value) -> Answer {
-        self.send(master, Method::PATCH, path, "application/merge-patch+json", patch.to_string()).await
+        let contends = patch["metadata"]["resourceVersion"].is_null();
+        self.send(master, Method::PATCH, path, "application/merge-patch+json", patch.to_string(), contends).await
     }
 
     /// DELETE, with `DeleteOptions` or `Null`.
     pub async fn delete(&mut self, master: usize, path: &str, options: &Value) -> Answer {
         let body = if options.is_null() { String::new() } else { options.to_string() };
-        self.send(master, Method::DELETE, path, "application/json", body).await
+        let contends = options["preconditions"].is_null();
+        self.send(master, Method::DELETE, path, "application/json", body, contends).await
     }
 
     /// Sends a request, waits for the answer within the limit, and counts it as traffic.
-    pub async fn send(&mut self, master: usize, method: Method, path: &str, kind: &str, body: String) -> Answer {
+    async fn send(
+        &mut self,
+        master: usize,
+        method: Method,
+        path: &str,
+        kind: &str,
+        body: String,
+        contends: bool,
+    ) -> Answer {
         let begun = self.world.recorder.now();
         let write = method != Method::GET;
         let answer = match self.connection(master).await {
@@ -161,7 +172,7 @@ impl Session {
             }
         };
         let (ended, served) = (self.world.recorder.now(), answer.served());
-        self.world.samples.push(Sample { master, begun, ended, served, write });
+        self.world.samples.push(Sample { master, begun, ended, served, write, contends });
         answer
     }
 }

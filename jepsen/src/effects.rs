@@ -82,6 +82,7 @@ mod tests {
             ended: second * begun + second / 2,
             served,
             write: false,
+            contends: false,
         };
         let fault = Struck {
             nemesis: "kill",

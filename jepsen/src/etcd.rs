@@ -130,7 +130,7 @@ impl EtcdSession {
             self.channels[master] = None;
         }
         let (ended, served) = (self.world.recorder.now(), matches!(answer, Answer::Done(_) | Answer::Refused(_)));
-        self.world.samples.push(Sample { master, begun, ended, served, write });
+        self.world.samples.push(Sample { master, begun, ended, served, write, contends: false });
         answer
     }
 

@@ -17,6 +17,9 @@ pub struct Sample {
     pub served: bool,
     /// Whether it changes anything.
     pub write: bool,
+    /// Whether it changes whatever version is there: the master makes it anew each time another change has come first, so
+    /// that it may take longer the more rivals there are.
+    pub contends: bool,
 }
 
 /// All requests of a round.

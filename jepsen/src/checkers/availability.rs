@@ -94,9 +94,13 @@ fn around(evidence: &Evidence, master: usize, from: Duration, until: Duration) -
 }
 
 /// How long a request was without service: until it was served itself, or when it failed, until any other was that
-/// ended later. Time in which this machine let us wait for a processor does not count.
+/// ended later. A change that contends with others for its object is served when any change is that came after it: what it
+/// waits for beyond that is its turn. Time in which this machine let us wait for a processor does not count.
 fn outage(evidence: &Evidence, window: &Window, samples: &[&Sample], sample: &Sample) -> Duration {
-    let over = if sample.served {
+    let over = if sample.served && sample.contends {
+        let later = samples.iter().filter(|other| other.write && other.served && other.begun >= sample.begun);
+        later.map(|other| other.ended).fold(sample.ended, Duration::min)
+    } else if sample.served {
         sample.ended
     } else if sample.ended - sample.begun > LIMIT {
         // It hung, whatever became of others.
@@ -117,23 +121,18 @@ mod tests {
         Duration::from_millis(count)
     }
 
-    /// Requests to m1 as (begun, ended, served), with m2 out from 1 s to 3 s, or m1 itself.
+    /// A change at m1.
+    fn change((begun, ended, served): (u64, u64, bool)) -> Sample {
+        Sample { master: 0, begun: ms(begun), ended: ms(ended), served, write: true, contends: false }
+    }
+
+    /// Changes at m1 as (begun, ended, served), with m2 out from 1 s to 3 s, or m1 itself.
     fn anomalies(requests: &[(u64, u64, bool)], out: usize) -> usize {
-        anomalies_beside(requests, out, &[])
+        anomalies_beside(requests.iter().copied().map(change).collect(), out, &[])
     }
 
     /// The same on a machine that kept us waiting at these times.
-    fn anomalies_beside(requests: &[(u64, u64, bool)], out: usize, waits: &[(u64, u64)]) -> usize {
-        let samples = requests
-            .iter()
-            .map(|(begun, ended, served)| Sample {
-                master: 0,
-                begun: ms(*begun),
-                ended: ms(*ended),
-                served: *served,
-                write: true,
-            })
-            .collect();
+    fn anomalies_beside(samples: Vec<Sample>, out: usize, waits: &[(u64, u64)]) -> usize {
         let fault = Struck {
             nemesis: "kill",
             impact: Impact::out(String::new(), [out].into()),
@@ -158,8 +157,24 @@ mod tests {
 
     #[test]
     fn waiting_for_a_processor_is_not_the_clusters_fault() {
-        assert_eq!(anomalies_beside(&[(1100, 2200, true)], 1, &[(1200, 1350)]), 0);
-        assert_eq!(anomalies_beside(&[(1100, 2200, true)], 1, &[(1200, 1250)]), 1);
-        assert_eq!(anomalies_beside(&[(1100, 2200, true)], 1, &[(100, 900)]), 1);
+        let check =
+            |wait, expected| assert_eq!(anomalies_beside(vec![change((1100, 2200, true))], 1, &[wait]), expected);
+        check((1200, 1350), 0);
+        check((1200, 1250), 1);
+        check((100, 900), 1);
+    }
+
+    #[test]
+    fn who_contends_waits_for_its_turn_and_not_for_the_master() {
+        let check = |others: &[(u64, u64, bool)], expected: usize, why: &str| {
+            let mut samples = vec![Sample { contends: true, ..change((1100, 2400, true)) }];
+            samples.extend(others.iter().copied().map(change));
+            samples.sort_by_key(|sample| sample.ended);
+            assert_eq!(anomalies_beside(samples, 1, &[]), expected, "{why}");
+        };
+        check(&[(1200, 1300, true)], 0, "another change that came later was served");
+        check(&[], 1, "nobody was served");
+        check(&[(1000, 1300, true)], 1, "the other came before: it tells nothing of the time after");
+        check(&[(1200, 1300, false)], 1, "the other failed, and nobody was served for too long");
     }
 }

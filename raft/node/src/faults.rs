@@ -10,6 +10,8 @@ use parking_lot::{Condvar, Mutex};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use crate::peer::socket;
+
 /// Which links are cut and which disks hang. A cut link is silent both ways: nothing is refused, nothing arrives, as with
 /// a cable pulled. Shared by all members of a test; there are none in production.
 #[derive(Debug, Default)]
@@ -110,7 +112,7 @@ impl Link {
             std::future::poll_fn(|context| faults.poll(from, to, context)).await;
         }
         let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
+        socket::tune(&stream)?;
         Ok(Self { stream, faults, from, to, held: Vec::new() })
     }
 

@@ -8,3 +8,4 @@ pub(crate) mod network;
 pub(crate) mod port;
 pub(crate) mod server;
 pub(crate) mod snapshot;
+pub(crate) mod socket;

@@ -20,6 +20,7 @@ use crate::config::PeerTls;
 use crate::peer::dial::{MESSAGE_BYTES_MAX, WINDOW_BYTES};
 use crate::peer::gate::Gate;
 use crate::peer::identity::require_master;
+use crate::peer::socket::tune;
 
 /// Whoever connects and does not shake hands within this is dropped.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
@@ -115,8 +116,10 @@ async fn accept(listener: TcpListener, mut certificate: Certificate, connected: 
         };
         let (acceptor, connected) = (TlsAcceptor::from(certificate.latest()), connected.clone());
         tokio::spawn(async move {
-            // It saves a round trip; without it the connection is as good.
-            let _ = socket.set_nodelay(true);
+            if let Err(e) = tune(&socket) {
+                tracing::debug!("a connection to the peer port that ended at once: {e}");
+                return;
+            }
             match tokio::time::timeout(HANDSHAKE_LIMIT, acceptor.accept(socket)).await {
                 // Closed only while this member stops.
                 Ok(Ok(stream)) => drop(connected.send(Ok(stream))),

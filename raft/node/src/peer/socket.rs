@@ -1,0 +1,36 @@
+//! How a connection between members is set up.
+
+use std::io;
+
+use rustix::net::sockopt;
+use tokio::net::TcpStream;
+
+/// Small messages leave at once. A lost one is sent again every fifth of a second or so, and not each time after twice as
+/// long a pause: a network that is back shall be noticed, and little is on its way between members at a time
+/// (`TCP_THIN_LINEAR_TIMEOUTS`, tcp(7)).
+///
+/// # Errors
+/// When the connection is gone already.
+pub(crate) fn tune(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    Ok(sockopt::set_tcp_thin_linear_timeouts(stream, true)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn both_ends_send_again_soon() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let dialled = TcpStream::connect(listener.local_addr().expect("its address")).await.expect("a connection");
+        let (accepted, _) = listener.accept().await.expect("its other end");
+        for stream in [dialled, accepted] {
+            tune(&stream).expect("options");
+            assert!(stream.nodelay().expect("an option"));
+            assert!(sockopt::tcp_thin_linear_timeouts(&stream).expect("an option"));
+        }
+    }
+}
