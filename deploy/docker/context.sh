@@ -4,7 +4,7 @@
 set -euo pipefail
 binary=$1 context=$2
 rm -rf "$context"
-mkdir -p "$context/image"/{tls,data,admin,volumes/{authority,admin,m1,m2,m3,m4,m5,w1,w2,front}}
+mkdir -p "$context/image"/{tls,data,admin,backups,volumes/{authority,admin,m1,m2,m3,m4,m5,w1,w2,front}}
 strip -o "$context/image/trireme" "$binary"
 ldd "$binary" | grep -oE '/[^ ]+\.so[^ ]*' | sort -u | while read -r library; do
   install -D -m 755 "$(readlink -f "$library")" "$context/image$library"

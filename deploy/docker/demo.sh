@@ -3,13 +3,19 @@
 #
 #   deploy/docker/demo.sh            brings the cluster up if it is not, and leaves it up
 #   deploy/docker/demo.sh --clean    takes it down afterwards, volumes and all
+#
+# COMPOSE names the version of compose to use: "docker compose" where that is installed, else docker-compose.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-if docker compose version >/dev/null 2>&1; then compose=(docker compose); else compose=(docker-compose); fi
+if [ -n "${COMPOSE:-}" ]; then read -ra compose <<<"$COMPOSE"
+elif docker compose version >/dev/null 2>&1; then compose=(docker compose)
+else compose=(docker-compose); fi
 folder=$(mktemp -d)
 finish() {
   local code=$?
   rm -rf "$folder"
+  # Half-way through the demo one may be paused, and a paused container can be neither stopped nor removed.
+  for name in m1 m2 m3; do docker unpause "$(container "$name")" >/dev/null 2>&1 || true; done
   if [ "${1:-}" = --clean ]; then "${compose[@]}" --profile five down --volumes --timeout 15 >/dev/null 2>&1 || true; fi
   exit $code
 }
@@ -101,6 +107,22 @@ docker volume rm "$(volume "$follower")" >/dev/null
 "${compose[@]}" up -d "$follower"
 within 60 voters 3
 runs cluster status
+
+step "a backup; then somebody deletes the wrong thing, and all masters lose their disks"
+runs snapshot save /backups/demo.backup
+k delete deployment web
+"${compose[@]}" rm --force --stop m1 m2 m3 >/dev/null
+for name in m1 m2 m3; do docker volume rm "$(volume "$name")" >/dev/null; done
+
+step "the cluster comes back from the backup: each master's disk is made from it, and all begin as a new cluster"
+for name in m1 m2 m3; do
+  runs --no-deps "$name" snapshot restore /backups/demo.backup --secrets-key=/tls/secrets.key
+done
+export TRIREME_CLUSTER_ID=compose-restored
+"${compose[@]}" up -d
+within 60 voters 3
+k rollout status deployment/web --timeout=60s
+k get deployment web
 
 step "every master tells how it is"
 k get --raw /metrics | grep -c '^trireme_' | sed 's/$/ values at \/metrics/'

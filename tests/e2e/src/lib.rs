@@ -3,6 +3,7 @@
 pub mod browser;
 pub mod client;
 pub mod cluster;
+pub mod docker;
 pub mod etcd;
 pub mod golden;
 

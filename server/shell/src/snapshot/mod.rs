@@ -51,7 +51,7 @@ struct Connection {
     #[arg(long, default_value = ".trireme", env = "TRIREME_DIR")]
     dir: PathBuf,
     /// API address of a master, `host:port`; several may be given.
-    #[arg(long = "master", value_name = "HOST:PORT")]
+    #[arg(long = "master", value_name = "HOST:PORT", env = "TRIREME_MASTERS", value_delimiter = ',')]
     masters: Vec<String>,
     /// The cluster's CA certificate.
     #[arg(long)]

@@ -34,10 +34,10 @@ pub(super) struct Args {
     #[arg(long, conflicts_with = "data_dir")]
     base_port: Option<u16>,
     /// Data folder of one master (`trireme server --data-dir`). It must not exist. Restore the same file on each.
-    #[arg(long, requires = "members")]
+    #[arg(long, requires = "members", env = "TRIREME_DATA_DIR")]
     data_dir: Option<PathBuf>,
     /// A member of the new cluster, `<id>=<name>,<peer address>,<api address>`; once for each, the same on all.
-    #[arg(long = "member", value_delimiter = ';')]
+    #[arg(long = "member", value_delimiter = ';', env = "TRIREME_MEMBERS")]
     members: Vec<FirstMember>,
     /// The keys of Secrets of the cluster that the backup is from. With --passphrase-file: where to put them.
     #[arg(long, value_name = "FILE")]
