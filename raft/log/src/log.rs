@@ -10,6 +10,7 @@ use bytes::Bytes;
 use planted_bugs::planted;
 use rocksdb::{DB, DBCompressionType, DBRecoveryMode, Direction, IteratorMode, Options, WriteBatch, WriteOptions};
 
+use crate::look::past_the_cache;
 use crate::tail::Tail;
 use crate::{Error, codec, folder};
 
@@ -242,6 +243,27 @@ impl Log {
         Ok(records)
     }
 
+    /// Reads on from an index, about so many bytes, and checks every record; the index to go on at, `None` at the end. What was
+    /// purged meanwhile is skipped. Blocks.
+    ///
+    /// # Errors
+    /// When a record is damaged or missing, or cannot be read.
+    pub fn look(&self, from: u64, bytes_max: u64) -> Result<(u64, Option<u64>), Error> {
+        let mut bytes = 0;
+        let mut next = None;
+        for item in self.db.iterator_opt(IteratorMode::From(&key(from), Direction::Forward), past_the_cache()) {
+            let (found, sealed) = item?;
+            let Some(index) = index_of(&found) else { break };
+            check_record(index, &sealed, next)?;
+            bytes += (found.len() + sealed.len()) as u64;
+            next = Some(index + 1);
+            if bytes >= bytes_max {
+                return Ok((bytes, next));
+            }
+        }
+        Ok((bytes, None))
+    }
+
     /// Cuts the log after `index` (everything, when it is the last purged one). Blocks until that is on the disk.
     ///
     /// # Errors
@@ -329,17 +351,21 @@ fn check_records(db: &DB) -> Result<Option<(u64, u64)>, Error> {
     for item in db.iterator(IteratorMode::From(&key(0), Direction::Forward)) {
         let (found, sealed) = item?;
         let Some(index) = index_of(&found) else { break };
-        codec::open("a record of the log", index, &sealed)?;
-        range = match range {
-            None => Some((index, index)),
-            Some((first, last)) if index == last + 1 => Some((first, index)),
-            Some((_, last)) => {
-                let detail = format!("record {} is missing", last + 1);
-                return Err(Error::Damaged { what: "the log", detail });
-            }
-        };
+        check_record(index, &sealed, range.map(|(_, last)| last + 1))?;
+        range = Some((range.map_or(index, |(first, _)| first), index));
     }
     Ok(range)
+}
+
+/// Checks one record, and that it is the one that was expected, if any was.
+fn check_record(index: u64, sealed: &[u8], expected: Option<u64>) -> Result<(), Error> {
+    codec::open("a record of the log", index, sealed)?;
+    match expected.filter(|expected| *expected != index) {
+        None => Ok(()),
+        Some(expected) => {
+            Err(Error::Damaged { what: "the log", detail: format!("record {expected} is missing") })
+        }
+    }
 }
 
 fn count_of_writes(db: &DB) -> Result<u64, Error> {

@@ -16,7 +16,7 @@ use rocksdb::{
 use serde::{Deserialize, Serialize};
 
 use crate::codec::number;
-use crate::window::Filed;
+use crate::window::{self, Filed};
 use crate::{Error, codec, folder};
 
 const VERSIONS: &str = "versions";
@@ -24,7 +24,7 @@ const LEASES: &str = "leases";
 const WINDOW: &str = "window";
 const ROSTER: &str = "roster";
 const META: &str = "meta";
-const FAMILIES: [&str; 5] = [VERSIONS, LEASES, WINDOW, ROSTER, META];
+pub(crate) const FAMILIES: [&str; 5] = [VERSIONS, LEASES, WINDOW, ROSTER, META];
 
 const LAST_ID: u8 = b'i';
 const RETIRED: u8 = b'r';
@@ -114,7 +114,7 @@ fn open_database(path: &Path) -> Result<DB, Error> {
     Ok(db)
 }
 
-fn family<'a>(db: &'a DB, name: &str) -> &'a rocksdb::ColumnFamily {
+pub(crate) fn family<'a>(db: &'a DB, name: &str) -> &'a rocksdb::ColumnFamily {
     db.cf_handle(name).expect("every family is made at opening")
 }
 
@@ -163,7 +163,15 @@ impl StateStore {
         let _ = self.on_unreadable.set(told);
     }
 
-    fn db(&self) -> Arc<DB> {
+    /// Where the database lies now.
+    ///
+    /// # Errors
+    /// When what says so is damaged, or cannot be read.
+    pub fn folder(&self) -> Result<PathBuf, Error> {
+        Ok(folder_of(&self.root, current(&self.root)?))
+    }
+
+    pub(crate) fn db(&self) -> Arc<DB> {
         self.db.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -252,29 +260,25 @@ impl StateStore {
     /// # Errors
     /// When it is damaged or of another format.
     pub fn inspect(path: &Path) -> Result<Applied, Error> {
-        let db = DB::open_cf_for_read_only(&options(), path, FAMILIES, false)?;
-        match db.get_cf(family(&db, META), FORMAT)? {
-            Some(found) if found == [LAYOUT] => {}
-            None => {
-                return Err(Error::Damaged {
-                    what: "the snapshot",
-                    detail: "it does not say what it holds".to_owned(),
-                });
-            }
-            Some(found) => {
-                let found = found.first().copied().unwrap_or(0);
-                return Err(Error::UnknownVersion { what: "the snapshot", found, supported: LAYOUT });
-            }
-        }
-        Ok(read_mark(&db)?.applied)
+        Ok(read_mark(&open_checkpoint(path)?)?.applied)
     }
 
-    /// Puts a received checkpoint in the place of the state and loads it. The received folder is moved. After a crash the
-    /// old state or the new one is there, never a mixture.
+    /// Reads a checkpoint whole, as opening the state does: what is installed is known to be sound before anything makes way
+    /// for it.
     ///
     /// # Errors
-    /// When the checkpoint is damaged, of another format, or sealed with other keys: the old state stays.
-    pub fn install(&self, received: &Path, keyring: Arc<dyn Keyring>) -> Result<(State, Applied), Error> {
+    /// When it is damaged, of another format, or sealed with other keys.
+    pub fn examine(path: &Path, keyring: Arc<dyn Keyring>) -> Result<Examined, Error> {
+        Ok(Examined(load(&open_checkpoint(path)?, keyring)?))
+    }
+
+    /// Puts a received checkpoint in the place of the state. The received folder is moved. After a crash the old state or the
+    /// new one is there, never a mixture.
+    ///
+    /// # Errors
+    /// When the disk refuses: the old state stays.
+    pub fn install(&self, received: &Path, examined: Examined) -> Result<(State, Applied), Error> {
+        let Examined(Loaded { state, applied, filed }) = examined;
         let next = current(&self.root)? + 1;
         let path = folder_of(&self.root, next);
         if path.exists() {
@@ -283,12 +287,42 @@ impl StateStore {
         fs::rename(received, &path).map_err(Error::file(received))?;
         folder::sync(&self.root)?;
         let db = open_database(&path)?;
-        let Loaded { state, applied, filed } = load(&db, keyring)?;
         folder::replace(&self.root.join("current"), named(next).as_bytes())?;
         *self.db.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(db);
         *self.filed.lock().unwrap_or_else(PoisonError::into_inner) = filed;
         remove_others(&self.root, next)?;
         Ok((state, applied))
+    }
+}
+
+/// A checkpoint that was read whole and found sound: what it holds.
+pub struct Examined(Loaded);
+
+impl Examined {
+    /// What it was applied up to.
+    pub fn applied(&self) -> &Applied {
+        &self.0.applied
+    }
+}
+
+impl std::fmt::Debug for Examined {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Examined").field("applied", self.applied()).finish_non_exhaustive()
+    }
+}
+
+/// Opens a checkpoint without changing it.
+pub(crate) fn open_checkpoint(path: &Path) -> Result<DB, Error> {
+    let db = DB::open_cf_for_read_only(&options(), path, FAMILIES, false)?;
+    match db.get_cf(family(&db, META), FORMAT)? {
+        Some(found) if found == [LAYOUT] => Ok(db),
+        None => {
+            Err(Error::Damaged { what: "the snapshot", detail: "it does not say what it holds".to_owned() })
+        }
+        Some(found) => {
+            let found = found.first().copied().unwrap_or(0);
+            Err(Error::UnknownVersion { what: "the snapshot", found, supported: LAYOUT })
+        }
     }
 }
 
@@ -354,9 +388,40 @@ fn read_record(place: Place, sealed: &[u8]) -> Result<Record, Error> {
     codec::decode("a stored version", codec::open("a stored version", place.revision, sealed)?)
 }
 
+fn read_version(key: &[u8], sealed: &[u8]) -> Result<(Place, Record), Error> {
+    let place = place(key).ok_or_else(|| Error::Damaged {
+        what: "the state",
+        detail: "a version without a revision".to_owned(),
+    })?;
+    Ok((place, read_record(place, sealed)?))
+}
+
+fn read_lease(key: &[u8], sealed: &[u8]) -> Result<(i64, Lease), Error> {
+    let damaged = || Error::Damaged { what: "a lease", detail: "a key of another length".to_owned() };
+    let id = number(key).ok_or_else(damaged)?.cast_signed();
+    Ok((id, codec::decode("a lease", codec::open("a lease", seal_of(id), sealed)?)?))
+}
+
+fn open_mark(sealed: &[u8]) -> Result<Mark, Error> {
+    codec::decode("the applied mark", codec::open("the applied mark", 0, sealed)?)
+}
+
+/// Checks one record of a family, as loading it would.
+pub(crate) fn check_record(family: &str, key: &[u8], value: &[u8]) -> Result<(), Error> {
+    match family {
+        VERSIONS => read_version(key, value).map(drop),
+        LEASES => read_lease(key, value).map(drop),
+        WINDOW => window::read(key, value).map(drop),
+        ROSTER => read_roster(key, value).map(drop),
+        _ if key == APPLIED => open_mark(value).map(drop),
+        // Plain numbers, under the checksum of their block.
+        _ => Ok(()),
+    }
+}
+
 fn read_mark(db: &DB) -> Result<Mark, Error> {
     match db.get_cf(family(db, META), APPLIED)? {
-        Some(sealed) => codec::decode("the applied mark", codec::open("the applied mark", 0, &sealed)?),
+        Some(sealed) => open_mark(&sealed),
         None => {
             let scalars = Scalars { revision: 1, ..Scalars::default() };
             Ok(Mark { applied: Applied::default(), scalars })
@@ -402,17 +467,15 @@ fn load(db: &DB, keyring: Arc<dyn Keyring>) -> Result<Loaded, Error> {
     let mark = read_mark(db)?;
     for item in db.iterator_cf(family(db, VERSIONS), IteratorMode::Start) {
         let (key, sealed) = item?;
-        let damaged = |detail: String| Error::Damaged { what: "the state", detail };
-        let place = place(&key).ok_or_else(|| damaged("a version without a revision".to_owned()))?;
-        state
-            .load_record(place, &read_record(place, &sealed)?)
-            .map_err(|refusal| damaged(format!("revision {}: {refusal}", place.revision)))?;
+        let (place, record) = read_version(&key, &sealed)?;
+        state.load_record(place, &record).map_err(|refusal| Error::Damaged {
+            what: "the state",
+            detail: format!("revision {}: {refusal}", place.revision),
+        })?;
     }
     for item in db.iterator_cf(family(db, LEASES), IteratorMode::Start) {
         let (key, sealed) = item?;
-        let damaged = || Error::Damaged { what: "a lease", detail: "a key of another length".to_owned() };
-        let id = number(&key).ok_or_else(damaged)?.cast_signed();
-        let lease: Lease = codec::decode("a lease", codec::open("a lease", seal_of(id), &sealed)?)?;
+        let (id, lease) = read_lease(&key, &sealed)?;
         state.load_lease(id, lease);
     }
     for item in db.iterator_cf(family(db, ROSTER), IteratorMode::Start) {

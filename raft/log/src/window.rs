@@ -63,23 +63,18 @@ impl Filed {
 
     /// Reads the window into a state that is being loaded.
     pub(crate) fn load(db: &DB, family: &ColumnFamily, state: &mut State) -> Result<Self, Error> {
-        let damaged = |detail: &str| Error::Damaged { what: "the retry window", detail: detail.to_owned() };
         let mut filed = Self::default();
         for item in db.iterator_cf(family, IteratorMode::Start) {
             let (key, sealed) = item?;
-            let boot = key.get(..8).and_then(number).ok_or_else(|| damaged("a key of another length"))?;
-            if key.len() == 8 {
-                let mark = sealed.get(4..).and_then(number).ok_or_else(|| damaged("a mark of another length"))?;
-                codec::open("a mark of the retry window", mark, &sealed)?;
-                filed.boots.entry(boot).or_default().low_water = mark;
-                continue;
+            match read(&key, &sealed)? {
+                (boot, Stored::Mark(mark)) => filed.boots.entry(boot).or_default().low_water = mark,
+                (boot, Stored::Outcomes(last, outcomes)) => {
+                    for (sequence, outcome) in outcomes {
+                        state.load_outcome(boot, sequence, outcome);
+                    }
+                    filed.boots.entry(boot).or_default().records.insert(last);
+                }
             }
-            let last = number(&key[8..]).ok_or_else(|| damaged("a key of another length"))?;
-            let outcomes: BTreeMap<u64, Outcome> = codec::decode("outcomes", codec::open("outcomes", last, &sealed)?)?;
-            for (sequence, outcome) in outcomes {
-                state.load_outcome(boot, sequence, outcome);
-            }
-            filed.boots.entry(boot).or_default().records.insert(last);
         }
         // A record may begin below its boot's mark: what is forgotten must be so on every replica.
         for (boot, Boot { low_water, .. }) in &filed.boots {
@@ -87,4 +82,26 @@ impl Filed {
         }
         Ok(filed)
     }
+}
+
+/// A record of the window.
+pub(crate) enum Stored {
+    /// Up to where outcomes are forgotten.
+    Mark(u64),
+    /// Outcomes by sequence, filed under the last one.
+    Outcomes(u64, BTreeMap<u64, Outcome>),
+}
+
+/// Reads a record, and of which boot it is.
+pub(crate) fn read(key: &[u8], sealed: &[u8]) -> Result<(u64, Stored), Error> {
+    let damaged = |detail: &str| Error::Damaged { what: "the retry window", detail: detail.to_owned() };
+    let boot = key.get(..8).and_then(number).ok_or_else(|| damaged("a key of another length"))?;
+    if key.len() == 8 {
+        let mark = sealed.get(4..).and_then(number).ok_or_else(|| damaged("a mark of another length"))?;
+        codec::open("a mark of the retry window", mark, sealed)?;
+        return Ok((boot, Stored::Mark(mark)));
+    }
+    let last = number(&key[8..]).ok_or_else(|| damaged("a key of another length"))?;
+    let outcomes = codec::decode("outcomes", codec::open("outcomes", last, sealed)?)?;
+    Ok((boot, Stored::Outcomes(last, outcomes)))
 }

@@ -201,7 +201,7 @@ async fn judge_state(opened: Result<(StateStore, State, Applied), raft_log::Erro
 fn install(received: &Path, root: &Path) -> Result<(StateStore, State, Applied), raft_log::Error> {
     StateStore::inspect(received)?;
     let (store, ..) = StateStore::open(root, Arc::new(TestKeyring))?;
-    let (state, applied) = store.install(received, Arc::new(TestKeyring))?;
+    let (state, applied) = store.install(received, StateStore::examine(received, Arc::new(TestKeyring))?)?;
     Ok((store, state, applied))
 }
 

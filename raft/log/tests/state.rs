@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use raft_log::{Applied, Error, Folder, StateStore};
+use raft_log::{Applied, Error, Examined, Folder, StateStore};
 use raft_state::history::History;
 use raft_state::solo::TestKeyring;
 use raft_state::txn::{Op, Put};
@@ -144,6 +144,10 @@ fn an_entry_of_many_commands_is_remembered_and_forgotten_command_by_command() {
     assert_eq!(world.state.snapshot().epoch(), epoch, "nothing ran twice");
 }
 
+fn examined(received: &Path) -> Examined {
+    StateStore::examine(received, Arc::new(TestKeyring)).unwrap()
+}
+
 #[test]
 fn a_checkpoint_is_installed_in_one_step() {
     let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -157,7 +161,7 @@ fn a_checkpoint_is_installed_in_one_step() {
 
     let root = to.path().join("state");
     let (other, _) = World::open(&root);
-    let (state, installed) = other.store.install(&received, Arc::new(TestKeyring)).unwrap();
+    let (state, installed) = other.store.install(&received, examined(&received)).unwrap();
     assert_eq!((installed, state.snapshot().hash()), (applied.clone(), hash));
     drop(other);
     let (again, mark) = World::open(&root);
@@ -276,7 +280,7 @@ fn a_wrong_name_of_the_state_does_not_begin_another() {
     fill(&mut world);
     let received = folder.path().join("received");
     world.store.checkpoint(&received).unwrap();
-    world.store.install(&received, Arc::new(TestKeyring)).unwrap();
+    world.store.install(&received, examined(&received)).unwrap();
     drop(world);
     let current = folder.path().join("current");
     let right = std::fs::read_to_string(&current).unwrap();

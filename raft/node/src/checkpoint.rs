@@ -9,8 +9,11 @@ use std::time::Instant;
 
 use openraft::alias::SnapshotOf;
 use parking_lot::Mutex;
-use raft_log::StateStore;
+use raft_log::{Examined, StateStore};
+use raft_state::Keyring;
+use tokio::sync::oneshot;
 
+use crate::host;
 use crate::machine::decode_applied;
 use crate::metrics::Metrics;
 use crate::types::{SnapshotMeta, TypeConfig};
@@ -24,6 +27,8 @@ struct Folder {
     path: PathBuf,
     /// A newer one has taken its place: the last user removes it.
     obsolete: AtomicBool,
+    /// What it holds, when it was received and checked.
+    examined: Mutex<Option<Examined>>,
 }
 
 impl Drop for Folder {
@@ -39,14 +44,38 @@ impl Drop for Folder {
 
 impl Checkpoint {
     fn at(path: PathBuf) -> Self {
-        Self(Arc::new(Folder { path, obsolete: AtomicBool::new(false) }))
+        Self(Arc::new(Folder { path, obsolete: AtomicBool::new(false), examined: Mutex::default() }))
     }
 
-    /// One that came from a peer and is whole. Installing it moves it away.
-    pub(crate) fn received(path: PathBuf) -> Self {
+    /// One that came from a peer: every file is what the peer read. Now it is read whole, as a start would, for what the peer
+    /// read may be damaged. Installing it moves it away.
+    pub(crate) async fn received(path: PathBuf, keyring: Arc<dyn Keyring>) -> io::Result<Self> {
         let checkpoint = Self::at(path);
         checkpoint.retire();
-        checkpoint
+        let examined = checkpoint.examine(keyring).await?;
+        *checkpoint.0.examined.lock() = Some(examined);
+        Ok(checkpoint)
+    }
+
+    /// Reads it whole, on a thread of its own.
+    pub(crate) async fn examine(&self, keyring: Arc<dyn Keyring>) -> io::Result<Examined> {
+        let (path, (done, examined)) = (self.path().to_owned(), oneshot::channel());
+        std::thread::Builder::new().name("examine".to_owned()).spawn(move || {
+            host::be_ordinary();
+            // Whoever asked may have given up.
+            drop(done.send(StateStore::examine(&path, keyring)));
+        })?;
+        Ok(examined.await.map_err(io::Error::other)??)
+    }
+
+    /// What a received one says it holds.
+    pub(crate) fn holds(&self) -> io::Result<Option<SnapshotMeta>> {
+        self.0.examined.lock().as_ref().map(|examined| decode_applied(examined.applied())).transpose()
+    }
+
+    /// What a received one holds; once.
+    pub(crate) fn take_examined(&self) -> Option<Examined> {
+        self.0.examined.lock().take()
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -110,6 +139,11 @@ impl Checkpoints {
         }
         let latest = self.latest.lock().clone();
         Ok(latest.map(|(meta, snapshot)| Snapshot { meta, snapshot }))
+    }
+
+    /// The one that is there.
+    pub(crate) fn latest(&self) -> Option<Checkpoint> {
+        self.latest.lock().as_ref().map(|(_, checkpoint)| checkpoint.clone())
     }
 
     /// The state was replaced: the checkpoints of the old one lead nowhere.

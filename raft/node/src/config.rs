@@ -49,6 +49,8 @@ pub struct NodeConfig {
     pub compaction: Compaction,
     /// When the log is shortened, and what a record may hold.
     pub limits: Limits,
+    /// How what lies on the disk is checked.
+    pub scrub: Scrub,
     /// When members count as alive, dead, caught up.
     pub autopilot: Autopilot,
 }
@@ -180,6 +182,21 @@ pub struct Compaction {
 impl Default for Compaction {
     fn default() -> Self {
         Self { every: Duration::from_secs(300), keep: Duration::from_secs(300) }
+    }
+}
+
+/// How what lies on the disk, and nobody reads, is read and checked in the background.
+#[derive(Clone, Copy, Debug)]
+pub struct Scrub {
+    /// Between two passes; zero turns them off.
+    pub every: Duration,
+    /// How fast it reads; zero turns it off.
+    pub bytes_per_second: u64,
+}
+
+impl Default for Scrub {
+    fn default() -> Self {
+        Self { every: Duration::from_secs(6 * 3600), bytes_per_second: 4 << 20 }
     }
 }
 

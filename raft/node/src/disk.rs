@@ -163,6 +163,11 @@ impl LogDisk {
         records.iter().map(|(place, record)| decode_entry(*place, record)).collect()
     }
 
+    /// Looks through the log from an index on: bytes read, and the index to go on at. Blocks.
+    pub(crate) fn look(&self, from: u64, bytes_max: u64) -> Result<(u64, Option<u64>), raft_log::Error> {
+        self.log.look(from, bytes_max)
+    }
+
     /// Appends; `done` is called when the entries are on the disk, or will never be.
     pub(crate) fn append(&self, entries: Vec<Entry>, done: impl FnOnce(io::Result<()>) + Send + 'static) {
         let unsynced = self.unsynced.clone();

@@ -13,6 +13,8 @@
 //! - a learner votes only when it has caught up; an id that was removed, or whose folder was emptied, never votes again;
 //! - every peer message names protocol version, cluster, sender and addressee, and is refused when one of them is wrong;
 //! - members compare the hashes of their states at equal log indexes; whoever differs from a majority is fenced;
+//! - what lies on the disk is read and checked in the background; a member that finds damage steps back when the others can
+//!   do without it, and a snapshot is checked whole before it takes the place of anything;
 //! - whatever breaks storage or the Raft core ends the process; what is damaged on the disk is never served: the member is
 //!   fenced, and rebuilt from its peers under a new id.
 
@@ -42,7 +44,9 @@ mod reads;
 mod rebuild;
 mod record;
 mod registry;
+mod retreat;
 mod route;
+mod scrub;
 pub mod seed;
 mod silence;
 mod size;
@@ -57,7 +61,7 @@ mod view;
 mod watchdog;
 mod wire;
 
-pub use config::{Compaction, Limits, NodeConfig, PeerTls, Timing};
+pub use config::{Compaction, Limits, NodeConfig, PeerTls, Scrub, Timing};
 pub use exit::Exit;
 pub use members::admin::{AdminError, ClusterStatus, MemberStatus};
 pub use members::decide::Autopilot;

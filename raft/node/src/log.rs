@@ -105,6 +105,10 @@ impl Log {
         Self { disk: Arc::new(disk), tail: Arc::default(), flushes, size: Arc::default(), metrics }
     }
 
+    pub(crate) fn disk(&self) -> Arc<LogDisk> {
+        self.disk.clone()
+    }
+
     pub(crate) fn size(&self) -> Arc<Size> {
         self.size.clone()
     }

@@ -121,6 +121,7 @@ pub(crate) struct Machine {
 /// What opening the state gives.
 pub(crate) struct Opened {
     pub(crate) machine: Machine,
+    pub(crate) store: Arc<StateStore>,
     pub(crate) view: Arc<View>,
     pub(crate) applied: watch::Receiver<Applied>,
     pub(crate) thread: JoinHandle<()>,
@@ -147,14 +148,13 @@ pub(crate) fn open(folder: &Path, keyring: Arc<dyn Keyring>, audience: Audience)
     let store = Arc::new(store);
     let checkpoints = Arc::new(Checkpoints::open(&folder.join("snapshots"), store.clone(), metrics.clone())?);
     let snapshot = state.snapshot();
-    let (view, feed) = View::new(snapshot, store.clone(), keyring.clone());
+    let (view, feed) = View::new(snapshot, store.clone(), keyring);
     let (position_sender, position_receiver) = watch::channel(position);
     let (applied_sender, applied) = watch::channel(Applied::default());
     let (jobs, queue) = mpsc::unbounded_channel();
     let applier = Applier {
         state,
-        store,
-        keyring,
+        store: store.clone(),
         feed,
         checkpoints: checkpoints.clone(),
         metrics,
@@ -170,14 +170,13 @@ pub(crate) fn open(folder: &Path, keyring: Arc<dyn Keyring>, audience: Audience)
     applier.begin_trail();
     let thread = std::thread::Builder::new().name("apply".to_owned()).spawn(move || applier.run(queue))?;
     let machine = Machine { jobs, checkpoints, position: position_receiver };
-    Ok(Opened { machine, view, applied, thread })
+    Ok(Opened { machine, store, view, applied, thread })
 }
 
 /// Owns the state.
 struct Applier {
     state: State,
     store: Arc<StateStore>,
-    keyring: Arc<dyn Keyring>,
     feed: Arc<Feed>,
     checkpoints: Arc<Checkpoints>,
     metrics: Arc<Metrics>,
@@ -289,7 +288,8 @@ impl Applier {
 
     fn install(&mut self, checkpoint: Checkpoint) -> io::Result<()> {
         let started = Instant::now();
-        let (state, applied) = self.store.install(checkpoint.path(), self.keyring.clone())?;
+        let examined = checkpoint.take_examined().ok_or_else(|| io::Error::other("a snapshot that nobody has checked"))?;
+        let (state, applied) = self.store.install(checkpoint.path(), examined)?;
         self.position.send_replace(decode_applied(&applied)?);
         self.state = state;
         self.checkpoints.outdate();
@@ -319,6 +319,10 @@ impl Applier {
 }
 
 impl Machine {
+    pub(crate) fn checkpoints(&self) -> Arc<Checkpoints> {
+        self.checkpoints.clone()
+    }
+
     /// Up to where the state was applied when it was opened, or since; `None` when this member has no past.
     pub(crate) fn applied(&self) -> Option<LogId> {
         self.position.borrow().last_log_id

@@ -118,6 +118,16 @@ pub struct Metrics {
     pub snapshots_built: AtomicU64,
     /// Snapshots installed here.
     pub snapshots_installed: AtomicU64,
+    /// Snapshots of others that arrived and were damaged.
+    pub snapshots_refused: AtomicU64,
+    /// Bytes that the scrub has read and found sound.
+    pub scrub_bytes: AtomicU64,
+    /// Passes of the scrub that went through.
+    pub scrub_passes: AtomicU64,
+    /// Passes of the scrub that found damage, or could not read.
+    pub scrub_failures: AtomicU64,
+    /// When the last pass went through, in seconds since 1970; 0 before the first.
+    pub scrub_completed_s: AtomicU64,
     /// At the leader: log entries that each member lacks.
     replication_lag: Mutex<BTreeMap<u64, u64>>,
 }

@@ -37,14 +37,16 @@ use crate::metrics::Metrics;
 use crate::node::Node;
 use crate::peer::dial::Dialer;
 use crate::peer::gate::Gate;
-use crate::peer::network::Network;
+use crate::peer::network::{Network, Suspicion};
 use crate::peer::port;
 use crate::peer::server::MemberService;
 use crate::peer::snapshot::Receiver;
 use crate::reads::{Reads, Rounds};
 use crate::rebuild::{self, Trouble};
 use crate::registry::Registry;
+use crate::retreat::{self, Leave, Retreat};
 use crate::route::Router;
+use crate::scrub::Scrubber;
 use crate::space::Space;
 use crate::standing::Observer;
 use crate::successor::Successor;
@@ -177,17 +179,29 @@ async fn assemble(config: NodeConfig, hooks: Hooks) -> Result<(Arc<Node>, Disk),
     let admission =
         admission.map_err(|e| StartError::Data { folder: config.data_dir.clone(), reason: e.to_string() })?;
     let dialer = Arc::new(dialer(&admission.identity));
-    let Opened { machine, view, applied, thread } = state;
+    let Opened { machine, store, view, applied, thread } = state;
     let log_size = log.size();
+    let (alarm, rings) = retreat::alarm();
+    let scrubber = Scrubber {
+        config: config.scrub,
+        folder: config.data_dir.clone(),
+        log: log.disk(),
+        state: store,
+        checkpoints: machine.checkpoints(),
+        metrics: shared.metrics.clone(),
+        alarm: alarm.clone(),
+    };
     let raft_config = Arc::new(config.raft().map_err(StartError::Config)?);
-    let network = Network { dialer: dialer.clone() };
+    let suspicion = Suspicion { alarm, keyring: config.keyring.clone() };
+    let network = Network { dialer: dialer.clone(), suspicion };
     let raft = Raft::build(admission.identity.member, raft_config, network, log, machine)
         .await
         .map_err(|e| StartError::Raft(e.to_string()))?;
     tokio::spawn(snapshots::run(raft.clone(), log_size, config.limits, shared.metrics.clone()));
+    tokio::spawn(scrubber.run());
     let disk = Disk { view: view.clone(), applier: thread, dialer: dialer.clone(), lock };
     let port = Port { gate, closing, received };
-    Ok((run(&config, shared, Core { raft, dialer, view, applied }, port, admission), disk))
+    Ok((run(&config, shared, Core { raft, dialer, view, applied, rings }, port, admission), disk))
 }
 
 /// What all parts of a member have in common.
@@ -216,6 +230,8 @@ struct Core {
     dialer: Arc<Dialer>,
     view: Arc<View>,
     applied: watch::Receiver<Applied>,
+    /// This member's disk is damaged.
+    rings: mpsc::UnboundedReceiver<String>,
 }
 
 /// The peer port: open, with nobody behind it yet.
@@ -227,7 +243,7 @@ struct Port {
 
 /// Sets everything going.
 fn run(config: &NodeConfig, shared: Shared, core: Core, port: Port, admission: Admission) -> Arc<Node> {
-    let Core { raft, dialer, view, applied } = core;
+    let Core { raft, dialer, view, applied, rings } = core;
     let Admission { identity, begins } = admission;
     let id = identity.member;
     let witness = shared.witness(config, id, applied.clone());
@@ -252,6 +268,7 @@ fn run(config: &NodeConfig, shared: Shared, core: Core, port: Port, admission: A
         observatory: observatory.clone(),
         retired,
         policy: config.autopilot,
+        leave: Leave::default(),
     });
     let (router, entrance) =
         Router::new(id, registry.clone(), dialer.clone(), leader.clone(), batches.clone(), metrics.clone());
@@ -315,6 +332,13 @@ fn run(config: &NodeConfig, shared: Shared, core: Core, port: Port, admission: A
         exit: hooks.exit.clone(),
     };
     tokio::spawn(observer.run());
+    let retreat = Retreat {
+        admin: node.admin.clone(),
+        standing: standing.clone(),
+        policy: config.autopilot,
+        fence: witness.fence.clone(),
+    };
+    tokio::spawn(retreat.run(rings));
     compare::start(raft.clone(), dialer.clone(), standing.clone(), witness);
     tokio::spawn(batch::run(raft.clone(), items, config.limits, metrics.clone()));
     tokio::spawn(router.run());
@@ -393,13 +417,13 @@ async fn open(config: &NodeConfig, shared: &Shared) -> Result<Stores, Trouble> {
             }
         })?;
         let nothing_logged = disk.extent().1.is_none();
-        let state = machine::open(&folder, keyring, audience)?;
+        let state = machine::open(&folder, keyring.clone(), audience)?;
         rebuild::check_together(&disk, state.machine.applied())?;
-        let log = Log::new(disk, flushes, metrics);
+        let log = Log::new(disk, flushes, metrics.clone());
         // A restored cluster begins with a state and no log.
         let log_is_empty = nothing_logged && state.machine.applied().is_none();
         let known = admission::remembered(&folder, &config_of, log_is_empty)?;
-        let received = Receiver::new(folder.join("incoming"))?;
+        let received = Receiver::new(folder.join("incoming"), keyring, metrics)?;
         Ok(Stores { lock, known, log_is_empty, log, state, received })
     };
     let (done, opened) = oneshot::channel();

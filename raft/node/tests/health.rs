@@ -6,41 +6,18 @@ mod cluster;
 
 use std::path::{Path, PathBuf};
 use std::process::Command as Process;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use cluster::{Cluster, PATIENCE, create, create_command, key, sees};
-use raft_node::{Exit, Hooks, Limits, Node};
+use cluster::{Cluster, Ends, PATIENCE, create, create_command, key, sees, until};
+use raft_node::Limits;
 use raft_state::port::{ProposeError, ReadLevel, Store, WhyRefused};
 use raft_state::{Action, Command, Expect, ObjectCommand, Outcome};
 
-/// What members said when they ended.
-type Ends = Arc<Mutex<Vec<(u64, String)>>>;
-
 /// Three members that may end without taking the test with them.
 async fn mortals() -> (Cluster, Ends) {
-    let mut cluster = Cluster::new(3);
-    let ends = Ends::default();
-    let started = (1..=3).map(|id| {
-        let said = ends.clone();
-        let exit = Exit::with(move |why| said.lock().expect("a list").push((id, why.to_owned())));
-        Node::start_with(cluster.config(id), Hooks { faults: Some(cluster.faults.clone()), exit })
-    });
-    let started = futures::future::join_all(started).await;
-    cluster.nodes = started.into_iter().map(|node| Some(node.expect("a member that starts"))).collect();
-    cluster.leader().await;
+    let (mut cluster, ends) = Cluster::of_mortals(3);
+    cluster.start_all().await;
     (cluster, ends)
-}
-
-async fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let begun = Instant::now();
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(begun.elapsed() < PATIENCE, "{what} does not happen");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use raft_node::{Autopilot, Compaction, Limits, NodeConfig, Timing};
+use raft_node::{Autopilot, Compaction, Limits, NodeConfig, Scrub, Timing};
 use raft_state::port::{Kind, Member};
 
 use crate::credentials::{Credentials, Files};
@@ -78,6 +78,7 @@ pub async fn run(args: Args) -> Result<()> {
         timing: Timing::default(),
         compaction: Compaction::default(),
         limits: Limits::default(),
+        scrub: Scrub::default(),
         autopilot: Autopilot::default(),
     };
     let nodes = (1..=args.nodes)

@@ -173,6 +173,11 @@ impl Admin {
         self.order(Order::Left(self.id), deadline).await.map(drop)
     }
 
+    /// This member is damaged, and asks whether it may step back now.
+    pub(crate) async fn retreat(&self, deadline: Instant) -> Result<(), AdminError> {
+        self.order(Order::Retreat(self.id), deadline).await.map(drop)
+    }
+
     /// Takes an order to the leader, whoever that is, until it is carried out or refused.
     async fn order(&self, order: Order, deadline: Instant) -> Result<Answer, AdminError> {
         let mut leader = self.leader.clone();

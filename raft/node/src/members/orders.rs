@@ -15,6 +15,7 @@ use super::observe::{Observatory, Observed, matched};
 use super::pilot::{Changes, NotNow};
 use super::wish::{self, Verdict};
 use crate::fence::Retired;
+use crate::retreat::Leave;
 use crate::types::{Address, Raft};
 use crate::wire;
 
@@ -25,6 +26,8 @@ pub(crate) struct Orders {
     pub(crate) observatory: Arc<Observatory>,
     pub(crate) retired: Retired,
     pub(crate) policy: Autopilot,
+    /// Who may step back: one at a time.
+    pub(crate) leave: Leave,
 }
 
 impl Orders {
@@ -40,6 +43,10 @@ impl Orders {
             Order::Transfer(to) => self.transfer(&seen, to).await,
             Order::Left(id) => self.left(&seen, id).await,
             Order::Address(order) => self.set_address(&seen, order.id, order.peer_address).await,
+            Order::Retreat(id) => match self.leave.take(id) {
+                true => Answer::Done(String::new()),
+                false => Answer::Refused("another member is stepping back".to_owned()),
+            },
         }
     }
 

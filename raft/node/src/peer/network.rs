@@ -20,10 +20,13 @@ use tonic::transport::Channel;
 use api_proto::peer as pb;
 use api_proto::peer::peer_client::PeerClient;
 
+use raft_state::Keyring;
+
 use crate::checkpoint::Checkpoint;
 use crate::peer::dial::{Dialer, Lane};
 use crate::peer::exchange::Exchange;
-use crate::peer::snapshot;
+use crate::peer::snapshot::{self, Broken};
+use crate::retreat::Alarm;
 use crate::types::{Address, TypeConfig, Vote};
 use crate::wire;
 
@@ -31,11 +34,44 @@ use crate::wire;
 #[derive(Clone)]
 pub(crate) struct Network {
     pub(crate) dialer: Arc<Dialer>,
+    pub(crate) suspicion: Suspicion,
+}
+
+/// What a member does that may have sent something damaged.
+#[derive(Clone)]
+pub(crate) struct Suspicion {
+    pub(crate) alarm: Alarm,
+    pub(crate) keyring: Arc<dyn Keyring>,
+}
+
+impl Suspicion {
+    /// A snapshot of this member did not get through: it may be this member's own fault, and then it steps back.
+    async fn look_into(&self, broken: &Broken, checkpoint: &Checkpoint) {
+        match broken {
+            Broken::Unreadable(error) => self.alarm.raise(format!("its snapshot cannot be read: {error}")),
+            Broken::Damaged(status) => {
+                tracing::error!("a peer refuses this member's snapshot: {}", status.message());
+                match checkpoint.examine(self.keyring.clone()).await {
+                    Ok(_) => tracing::warn!("the snapshot is sound here: it was damaged on its way"),
+                    Err(error) => self.alarm.raise(format!("its snapshot is damaged: {error}")),
+                }
+            }
+            Broken::Peer(status) => tracing::warn!("sending a snapshot broke off: {status}"),
+        }
+    }
 }
 
 impl Network {
     fn link(&self, peer: u64, node: &Address, lane: Lane) -> PeerLink {
-        PeerLink { dialer: self.dialer.clone(), peer, address: node.peer.clone(), lane, failures: 0, beats: None }
+        PeerLink {
+            dialer: self.dialer.clone(),
+            suspicion: self.suspicion.clone(),
+            peer,
+            address: node.peer.clone(),
+            lane,
+            failures: 0,
+            beats: None,
+        }
     }
 }
 
@@ -59,6 +95,7 @@ impl RaftNetworkFactory<TypeConfig> for Network {
 /// A client of one peer.
 pub(crate) struct PeerLink {
     dialer: Arc<Dialer>,
+    suspicion: Suspicion,
     peer: u64,
     address: String,
     lane: Lane,
@@ -260,7 +297,15 @@ impl RaftNetworkV2<TypeConfig> for PeerLink {
         _option: RPCOption,
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
         let client = self.client(Lane::Bulk)?;
-        let send = snapshot::send(client, self.header(), &self.dialer.letterhead, vote, snapshot);
+        let checkpoint = snapshot.snapshot.clone();
+        let send = async {
+            let sent = snapshot::send(client, self.header(), &self.dialer.letterhead, vote, snapshot).await;
+            if let Err(broken) = &sent {
+                self.suspicion.look_into(broken, &checkpoint).await;
+            }
+            // Tried again in any case: the Raft core must not end while this member may still be needed.
+            sent.map_err(|_| StreamingError::Unreachable(Unreachable::from_string("the snapshot did not get through")))
+        };
         tokio::select! {
             sent = send => sent,
             closed = cancel => Err(StreamingError::Closed(closed)),

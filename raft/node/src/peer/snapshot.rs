@@ -9,15 +9,15 @@ use api_proto::peer as pb;
 use api_proto::peer::peer_client::PeerClient;
 use bytes::Bytes;
 use openraft::alias::SnapshotOf;
-use openraft::error::{NetworkError, StreamingError, Unreachable};
 use openraft::raft::SnapshotResponse;
-use openraft::{ErrorSubject, ErrorVerb, StorageError};
+use raft_state::Keyring;
 use tokio::sync::{Mutex, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
 
 use crate::checkpoint::Checkpoint;
+use crate::metrics::{Metrics, increment};
 use crate::types::{TypeConfig, Vote};
 use crate::wire::{self, Letterhead};
 
@@ -26,13 +26,26 @@ const CHUNK_BYTES: usize = 1 << 20;
 /// Chunks read ahead of the network.
 const CHUNKS_AHEAD: usize = 4;
 
-fn local(e: io::Error) -> StreamingError<TypeConfig> {
-    StreamingError::StorageError(StorageError::from_io_error(ErrorSubject::Snapshot(None), ErrorVerb::Read, e))
+/// Why a snapshot did not get through.
+#[derive(Debug)]
+pub(crate) enum Broken {
+    /// It cannot be read here.
+    Unreadable(io::Error),
+    /// The peer says that what arrived is damaged.
+    Damaged(Status),
+    /// Anything else.
+    Peer(Status),
 }
 
-fn remote(status: &Status) -> StreamingError<TypeConfig> {
-    tracing::warn!("sending a snapshot broke off: {status}");
-    StreamingError::Unreachable(Unreachable::new(status))
+fn local(error: io::Error) -> Broken {
+    Broken::Unreadable(error)
+}
+
+fn remote(status: Status) -> Broken {
+    match status.code() {
+        Code::DataLoss => Broken::Damaged(status),
+        _ => Broken::Peer(status),
+    }
 }
 
 /// Sends a checkpoint to a peer and waits until it is installed there.
@@ -42,21 +55,21 @@ pub(crate) async fn send(
     letterhead: &Letterhead,
     vote: Vote,
     snapshot: SnapshotOf<TypeConfig, Checkpoint>,
-) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
+) -> Result<SnapshotResponse<TypeConfig>, Broken> {
     let checkpoint = snapshot.snapshot;
     let folder = checkpoint.path().to_owned();
     let files = blocking(move || list(&folder)).await.map_err(local)?;
     let meta = wire::snapshot_meta_to(&snapshot.meta, files);
     let leader = Some(wire::vote_to(&vote));
     let offer = pb::SnapshotOffer { header: header.clone(), leader, meta: Some(meta.clone()) };
-    let progress = client.offer_snapshot(offer).await.map_err(|s| remote(&s))?.into_inner();
-    letterhead.check(progress.header.as_ref()).map_err(|s| remote(&s))?;
-    let theirs = wire::vote_from(progress.vote.as_ref()).map_err(|s| remote(&s))?;
+    let progress = client.offer_snapshot(offer).await.map_err(remote)?.into_inner();
+    letterhead.check(progress.header.as_ref()).map_err(remote)?;
+    let theirs = wire::vote_from(progress.vote.as_ref()).map_err(remote)?;
     if theirs > vote {
         return Ok(SnapshotResponse::new(theirs));
     }
     if progress.held.len() != meta.files.len() {
-        return Err(StreamingError::Network(NetworkError::from_string("the peer answers for other files")));
+        return Err(Broken::Peer(Status::internal("the peer answers for other files")));
     }
     let (chunks, outgoing) = mpsc::channel(CHUNKS_AHEAD);
     let reading = tokio::task::spawn_blocking(move || {
@@ -84,9 +97,9 @@ pub(crate) async fn send(
     });
     let answer = client.install_snapshot(ReceiverStream::new(outgoing)).await;
     reading.await.map_err(|e| local(io::Error::other(e)))?.map_err(local)?;
-    let answer = answer.map_err(|s| remote(&s))?.into_inner();
-    letterhead.check(answer.header.as_ref()).map_err(|s| remote(&s))?;
-    Ok(SnapshotResponse::new(wire::vote_from(answer.vote.as_ref()).map_err(|s| remote(&s))?))
+    let answer = answer.map_err(remote)?.into_inner();
+    letterhead.check(answer.header.as_ref()).map_err(remote)?;
+    Ok(SnapshotResponse::new(wire::vote_from(answer.vote.as_ref()).map_err(remote)?))
 }
 
 /// Reads a file from `held` on into chunks; false when nobody takes them any more.
@@ -151,18 +164,20 @@ fn digest(path: &Path) -> io::Result<(u64, u32)> {
 #[derive(Clone)]
 pub(crate) struct Receiver {
     folder: PathBuf,
+    keyring: Arc<dyn Keyring>,
+    metrics: Arc<Metrics>,
     /// What the files in the folder are parts of. Held during a transfer.
     offered: Arc<Mutex<Option<pb::SnapshotMeta>>>,
 }
 
 impl Receiver {
     /// Partial transfers live in `folder` until the process ends; what an earlier process left there is forgotten.
-    pub(crate) fn new(folder: PathBuf) -> io::Result<Self> {
+    pub(crate) fn new(folder: PathBuf, keyring: Arc<dyn Keyring>, metrics: Arc<Metrics>) -> io::Result<Self> {
         if folder.exists() {
             fs::remove_dir_all(&folder)?;
         }
         fs::create_dir_all(&folder)?;
-        Ok(Self { folder, offered: Arc::new(Mutex::new(None)) })
+        Ok(Self { folder, keyring, metrics, offered: Arc::new(Mutex::new(None)) })
     }
 
     /// How much of each file of an offer is here already.
@@ -216,8 +231,21 @@ impl Receiver {
         let verified = blocking(move || verify_and_move(&folder, &meta.files, &target)).await;
         // Whatever is here now belongs to no offer any more.
         *offered = None;
-        verified.map_err(|e| Status::data_loss(format!("a snapshot that arrived damaged: {e}")))?;
-        Ok((from, vote, SnapshotOf::<TypeConfig, _> { meta: raft_meta, snapshot: Checkpoint::received(complete) }))
+        verified.map_err(|e| self.refuse(&format!("it is not what was sent: {e}")))?;
+        let received = Checkpoint::received(complete, self.keyring.clone()).await;
+        let snapshot = received.map_err(|e| self.refuse(&format!("it was damaged when it was sent: {e}")))?;
+        let holds = snapshot.holds().map_err(|e| self.refuse(&e.to_string()))?;
+        if holds.as_ref() != Some(&raft_meta) {
+            return Err(self.refuse(&format!("it holds {holds:?}, and {raft_meta:?} was offered")));
+        }
+        Ok((from, vote, SnapshotOf::<TypeConfig, _> { meta: raft_meta, snapshot }))
+    }
+
+    /// Nothing of it is installed, and the sender looks at its own files.
+    fn refuse(&self, why: &str) -> Status {
+        tracing::error!("a snapshot is refused: {why}");
+        increment(&self.metrics.snapshots_refused);
+        Status::data_loss(format!("the snapshot is refused: {why}"))
     }
 }
 
@@ -276,6 +304,8 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send
 
 #[cfg(test)]
 mod tests {
+    use raft_state::solo::TestKeyring;
+
     use super::*;
 
     #[test]
@@ -309,7 +339,7 @@ mod tests {
     async fn a_transfer_goes_on_where_it_broke_off_but_only_with_the_same_snapshot() {
         let folder = tempfile::tempdir().expect("a folder");
         let incoming = folder.path().join("incoming");
-        let receiver = Receiver::new(incoming.clone()).expect("a receiver");
+        let receiver = Receiver::new(incoming.clone(), Arc::new(TestKeyring), Arc::default()).expect("a receiver");
         let offer = meta(7, &[("a", b"abcdef"), ("b", b"x")]);
         assert_eq!(receiver.held(Some(&offer)).await.expect("an answer"), [0, 0]);
         fs::write(incoming.join("a"), b"abc").expect("a part");

@@ -4,7 +4,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use bytes::Bytes;
 use raft_node::faults::Faults;
 use raft_node::{
     Autopilot, Compaction, Exit, Hooks, Keyring, Limits, MASTERS_GROUP, Node, NodeConfig, PEER_NAME, PeerTls,
-    StartError, Timing,
+    Scrub, StartError, Timing,
 };
 use raft_state::port::{Kind, Member, ProposeError, ReadLevel, Standing, Store};
 use raft_state::{Action, Command, Expect, ObjectCommand, Outcome, Payload};
@@ -49,6 +49,9 @@ impl Authority {
     }
 }
 
+/// What members said when they ended, by slot.
+pub type Ends = Arc<Mutex<Vec<(u64, String)>>>;
+
 /// The cluster and what it takes to start its members again.
 pub struct Cluster {
     pub faults: Arc<Faults>,
@@ -62,8 +65,11 @@ pub struct Cluster {
     pub limits: Limits,
     pub compaction: Compaction,
     pub autopilot: Autopilot,
+    pub scrub: Scrub,
     pub cluster_id: String,
     pub nodes: Vec<Option<Arc<Node>>>,
+    /// Where members say why they end; without it the test ends with them.
+    pub ends: Option<Ends>,
     writes: AtomicU64,
 }
 
@@ -115,6 +121,7 @@ impl Cluster {
             _own: None,
             limits: Limits::default(),
             compaction: Compaction::default(),
+            scrub: Scrub::default(),
             autopilot: Autopilot {
                 fresh: Duration::from_millis(700),
                 dead_after: Duration::from_millis(1000),
@@ -123,6 +130,7 @@ impl Cluster {
             },
             cluster_id: "test".to_owned(),
             nodes: (0..count).map(|_| None).collect(),
+            ends: None,
             writes: AtomicU64::new(0),
         }
     }
@@ -132,6 +140,14 @@ impl Cluster {
         let mut cluster = Self::new(count);
         cluster.start_all().await;
         cluster
+    }
+
+    /// So many members that may end without taking the test with them.
+    pub fn of_mortals(count: u64) -> (Self, Ends) {
+        let mut cluster = Self::new(count);
+        let ends = Ends::default();
+        cluster.ends = Some(ends.clone());
+        (cluster, ends)
     }
 
     /// A machine more, that asks the first members for an id when it is started.
@@ -179,11 +195,20 @@ impl Cluster {
             compaction: self.compaction,
             limits: self.limits,
             autopilot: self.autopilot,
+            scrub: self.scrub,
         }
     }
 
     pub async fn try_start(&self, config: NodeConfig) -> Result<Arc<Node>, StartError> {
-        let hooks = Hooks { faults: Some(self.faults.clone()), exit: Exit::with(|why| panic!("{why}")) };
+        let name = config.name.clone();
+        let exit = match self.ends.clone() {
+            Some(said) => {
+                let slot = self.members.iter().position(|member| member.name == name).expect("a member") as u64 + 1;
+                Exit::with(move |why| said.lock().expect("a list").push((slot, why.to_owned())))
+            }
+            None => Exit::with(|why| panic!("{why}")),
+        };
+        let hooks = Hooks { faults: Some(self.faults.clone()), exit };
         Node::start_with(config, hooks).await
     }
 
@@ -279,6 +304,18 @@ impl Drop for Cluster {
 /// The key of a test object.
 pub fn key(name: &str) -> Bytes {
     Bytes::from(format!("/registry/core/configmaps/default/{name}"))
+}
+
+/// Waits until something is there.
+pub async fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{what} does not happen");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 /// Creates an object; the revision it took.

@@ -47,6 +47,9 @@ impl Collector for Collect {
                 MetricType::Gauge,
             )?)?;
         }
+        let completed = self.node.metrics().scrub_completed_s.load(Ordering::Relaxed);
+        let help = "When the last pass of the scrub went through, in seconds since 1970";
+        gauge(&mut encoder, "trireme_scrub_completed_timestamp_seconds", help, completed)?;
         self.disk(&mut encoder)?;
         objects(&mut encoder, &snapshot)
     }
@@ -101,7 +104,7 @@ impl Collect {
 
     fn counters(&self, encoder: &mut DescriptorEncoder<'_>) -> Written {
         let metrics = self.node.metrics();
-        let counters: [(&str, &str, &AtomicU64); 8] = [
+        let counters: [(&str, &str, &AtomicU64); 12] = [
             ("trireme_raft_applied_entries", "Entries applied", &metrics.applied_entries),
             ("trireme_raft_elections_won", "Elections that this member won", &metrics.elections_won),
             ("trireme_raft_leader_changes", "Changes of leader that this member saw", &metrics.leader_changes),
@@ -110,6 +113,10 @@ impl Collect {
             ("trireme_raft_propose_retries", "Proposals sent again", &metrics.propose_retries),
             ("trireme_raft_snapshots_built", "Snapshots built here", &metrics.snapshots_built),
             ("trireme_raft_snapshots_installed", "Snapshots of others installed here", &metrics.snapshots_installed),
+            ("trireme_raft_snapshots_refused", "Snapshots of others that were damaged", &metrics.snapshots_refused),
+            ("trireme_scrub_bytes", "Bytes on the disk that the scrub found sound", &metrics.scrub_bytes),
+            ("trireme_scrub_passes", "Passes of the scrub that went through", &metrics.scrub_passes),
+            ("trireme_scrub_failures", "Passes of the scrub that found damage or could not read", &metrics.scrub_failures),
         ];
         for (name, help, counter) in counters {
             let count = ConstCounter::new(counter.load(Ordering::Relaxed));

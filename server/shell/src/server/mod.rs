@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
-use raft_node::{Autopilot, Compaction, Identity, Limits, Node, NodeConfig, PeerTls, Timing};
+use raft_node::{Autopilot, Compaction, Identity, Limits, Node, NodeConfig, PeerTls, Scrub, Timing};
 use raft_state::port::{Kind, Member, Standing, Store};
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
@@ -63,6 +63,12 @@ pub struct Args {
     /// Bytes of log kept below the latest snapshot, for members that lag a little; others get the snapshot.
     #[arg(long, default_value_t = Limits::default().keep_log_bytes, env = "TRIREME_KEEP_LOG_BYTES")]
     keep_log_bytes: u64,
+    /// Seconds between two passes of the scrub, which reads and checks what lies in --data-dir; 0 turns it off.
+    #[arg(long, default_value_t = Scrub::default().every.as_secs(), env = "TRIREME_SCRUB_EVERY")]
+    scrub_every: u64,
+    /// Bytes a second that the scrub reads; 0 turns it off.
+    #[arg(long, default_value_t = Scrub::default().bytes_per_second, env = "TRIREME_SCRUB_RATE")]
+    scrub_rate: u64,
     /// A first member, `<id>=<name>,<peer address>,<api address>[,<etcd url>]`; once for each, the same on all.
     #[arg(long = "member", required_unless_present = "join", env = "TRIREME_MEMBERS", value_delimiter = ';')]
     members: Vec<FirstMember>,
@@ -193,6 +199,7 @@ pub async fn run(args: Args) -> Result<()> {
             reserve_bytes: args.disk_reserve,
             ..Limits::default()
         },
+        scrub: Scrub { every: Duration::from_secs(args.scrub_every), bytes_per_second: args.scrub_rate },
         autopilot: Autopilot::default(),
     };
     let api_listener = serve::bind(args.api_listen).await?;

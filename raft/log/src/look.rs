@@ -1,0 +1,178 @@
+//! Looking through databases in use, a little at a time: what nobody reads is read and checked before it is needed.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::sync::Arc;
+
+use rocksdb::{DB, Direction, IteratorMode, ReadOptions};
+
+use crate::state::{FAMILIES, check_record, family, open_checkpoint};
+use crate::{Error, StateStore};
+
+/// Where a look through a state stands. Begins at the beginning.
+#[derive(Clone, Debug, Default)]
+pub struct Place {
+    family: usize,
+    /// The least key in that family that was not read yet.
+    next: Vec<u8>,
+}
+
+/// What a piece of a look came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// Read and found sound.
+    pub bytes: u64,
+    /// There is nothing behind it.
+    pub is_last: bool,
+}
+
+/// Blocks are checked as they come from the disk, and make no room for themselves in the cache.
+pub(crate) fn past_the_cache() -> ReadOptions {
+    let mut options = ReadOptions::default();
+    options.set_verify_checksums(true);
+    options.fill_cache(false);
+    options
+}
+
+/// Reads on from a place, about so many bytes.
+fn look(db: &DB, place: &mut Place, bytes_max: u64) -> Result<Piece, Error> {
+    let mut bytes = 0;
+    while let Some(name) = FAMILIES.get(place.family) {
+        let from = IteratorMode::From(&place.next, Direction::Forward);
+        for item in db.iterator_cf_opt(family(db, name), past_the_cache(), from) {
+            let (key, value) = item?;
+            check_record(name, &key, &value)?;
+            bytes += (key.len() + value.len()) as u64;
+            if bytes >= bytes_max {
+                place.next = [&key[..], &[0]].concat();
+                return Ok(Piece { bytes, is_last: false });
+            }
+        }
+        *place = Place { family: place.family + 1, next: Vec::new() };
+    }
+    Ok(Piece { bytes, is_last: true })
+}
+
+impl StateStore {
+    /// Reads on from a place in the state, about so many bytes, and checks every record. Blocks.
+    ///
+    /// # Errors
+    /// When a record is damaged, or cannot be read.
+    pub fn look(&self, place: &mut Place, bytes_max: u64) -> Result<Piece, Error> {
+        let db = self.db();
+        match look(&db, place, bytes_max) {
+            // Another state was put in its place meanwhile, and its files are gone.
+            Err(_) if !Arc::ptr_eq(&db, &self.db()) => Ok(Piece { bytes: 0, is_last: true }),
+            looked => looked,
+        }
+    }
+}
+
+/// A checkpoint, opened to be looked through.
+pub struct Reader(DB);
+
+impl Reader {
+    /// Opens a checkpoint. Blocks.
+    ///
+    /// # Errors
+    /// When it is damaged or of another format.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        open_checkpoint(path).map(Self)
+    }
+
+    /// As [`StateStore::look`].
+    ///
+    /// # Errors
+    /// As [`StateStore::look`].
+    pub fn look(&self, place: &mut Place, bytes_max: u64) -> Result<Piece, Error> {
+        look(&self.0, place, bytes_max)
+    }
+}
+
+/// Has the system forget what it knows of the files in a folder, so that the next reader reads the disk and not memory.
+/// What is not on the disk yet stays.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn forget_cached(folder: &Path) -> Result<(), Error> {
+    for entry in fs::read_dir(folder).map_err(Error::file(folder))? {
+        let path = entry.map_err(Error::file(folder))?.path();
+        // One that is gone, or that the system does not let go of, is read from where it is.
+        if let Ok(file) = File::open(&path) {
+            let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use raft_state::record::Delta;
+    use raft_state::solo::TestKeyring;
+    use raft_state::{Payload, Place as At, Record};
+
+    use super::*;
+    use crate::Applied;
+
+    /// A state with so many versions of a kilobyte, on the disk.
+    fn filled(root: &Path, versions: u64) -> StateStore {
+        let (store, ..) = StateStore::open(root, Arc::new(TestKeyring)).unwrap();
+        for revision in 1..=versions {
+            let record = Record {
+                key: format!("k{revision}").into_bytes().into(),
+                payload: Some(Payload::Opaque(vec![7; 1000].into())),
+                create_revision: revision,
+                version: 1,
+                lease: 0,
+                previous: None,
+            };
+            let delta = Delta { records: vec![(At { revision, sub: 0 }, record)], ..Delta::default() };
+            store.write(&delta, &Applied { index: revision, ..Applied::default() }).unwrap();
+        }
+        store.flush().unwrap();
+        store
+    }
+
+    fn through(mut look: impl FnMut(&mut Place) -> Result<Piece, Error>) -> Result<u64, Error> {
+        let (mut place, mut bytes) = (Place::default(), 0);
+        loop {
+            let piece = look(&mut place)?;
+            bytes += piece.bytes;
+            if piece.is_last {
+                return Ok(bytes);
+            }
+        }
+    }
+
+    #[test]
+    fn every_record_is_looked_at_once_however_small_the_pieces() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = filled(folder.path(), 50);
+        let whole = through(|place| store.look(place, u64::MAX)).unwrap();
+        assert!(whole > 50_000, "{whole}");
+        for size in [1, 999, 3000] {
+            assert_eq!(through(|place| store.look(place, size)).unwrap(), whole, "in pieces of {size}");
+        }
+    }
+
+    #[test]
+    fn a_flipped_bit_in_a_table_that_nobody_reads_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = filled(folder.path(), 50);
+        let copy = folder.path().join("copy");
+        store.checkpoint(&copy).unwrap();
+        through(|place| Reader::open(&copy).unwrap().look(place, 5000)).unwrap();
+        let tables = fs::read_dir(&copy).unwrap().map(|entry| entry.unwrap().path());
+        let tables = tables.filter(|path| path.extension().is_some_and(|end| end == "sst"));
+        let table = tables.max_by_key(|path| fs::metadata(path).unwrap().len()).unwrap();
+        let mut bytes = fs::read(&table).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 0x10;
+        fs::write(&table, bytes).unwrap();
+        forget_cached(&copy).unwrap();
+        let error = through(|place| Reader::open(&copy).unwrap().look(place, 5000)).unwrap_err();
+        assert!(error.is_damage(), "{error}");
+        // The state shares the file with its checkpoint.
+        assert!(through(|place| store.look(place, 5000)).is_err());
+    }
+}
