@@ -7,6 +7,7 @@ mod failover;
 mod ledger;
 mod peers;
 mod rolling;
+mod scale;
 mod store;
 mod usage;
 
@@ -29,6 +30,8 @@ enum Benchmark {
     Rolling(rolling::Args),
     /// Creates, gets, lists, memory and time to bound, against kube-apiserver with etcd.
     Api(api::Args),
+    /// A million keys with everything that happens to them, 100,000 watches, 100,000 leases: the store's size.
+    Scale(scale::Args),
     /// The store through etcd's API: puts, gets, watches, leases, a mixed load; beside etcd with the same client.
     Store(store::Args),
 }
@@ -41,6 +44,7 @@ fn main() -> anyhow::Result<()> {
             Benchmark::Crash(args) => crash::run(args).await,
             Benchmark::Rolling(args) => rolling::run(args).await,
             Benchmark::Api(args) => api::run(args).await,
+            Benchmark::Scale(args) => scale::run(args).await,
             Benchmark::Store(args) => store::run(args).await,
         }
     })

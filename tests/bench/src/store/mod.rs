@@ -1,9 +1,11 @@
-//! `./x bench store`: three members each of Trireme and etcd on loopback, fsync on, through etcd's API with one lean client.
+//! `./x bench store`: three members each of Trireme and etcd on loopback, fsync on, through etcd's API, with one lean client
+//! and with etcd's own tool.
 
-mod client;
+pub mod client;
 mod load;
 mod streams;
-mod subject;
+pub mod subject;
+mod tool;
 
 use std::future::Future;
 
@@ -20,6 +22,8 @@ use load::Sample;
 use subject::{Members, Subject};
 
 /// Options.
+///
+/// Rows are of the lean client ([`client`]) unless they name etcd's tool.
 #[derive(clap::Args)]
 pub struct Args {
     /// Seconds that each load counts.
@@ -47,7 +51,7 @@ const KEYS: u64 = 10_000;
 pub async fn run(args: Args) -> Result<()> {
     let scheme = if args.tls { "https" } else { "http" };
     println!(
-        "three members each, fsync on, {scheme}, {} s a load; latencies in ms, processor time of all members",
+        "three members each, fsync on, {scheme}, {} s a load; latencies in ms, processor time of all members; the client is the lean one where no other is named",
         args.seconds
     );
     println!("{:<44}{:>10}{:>9}{:>9}{:>9}", "", "per s", "p50", "p99", "CPU µs");
@@ -58,6 +62,7 @@ pub async fn run(args: Args) -> Result<()> {
         addresses: (0..3).map(|index| cluster.etcd(index)).collect(),
         pids: ["m1", "m2", "m3"].iter().map(|name| cluster.pid(name)).collect::<Result<_>>()?,
         credentials: credentials.clone(),
+        certificates: args.tls.then(|| cluster.dir().to_owned()),
     };
     let ours = measure(&subject.settle().await?, &args).await?;
     let Some(binary) = etcd::binary("etcd").filter(|_| !args.alone) else {
@@ -67,7 +72,13 @@ pub async fn run(args: Args) -> Result<()> {
     // Stopped, so that it takes nothing from the other; its certificates stay.
     cluster.local(&["down"])?;
     let peer = Etcd::start(&binary, args.tls.then(|| cluster.dir()))?;
-    let subject = Subject { name: "etcd", addresses: peer.addresses(), pids: peer.pids(), credentials };
+    let subject = Subject {
+        name: "etcd",
+        addresses: peer.addresses(),
+        pids: peer.pids(),
+        credentials,
+        certificates: args.tls.then(|| cluster.dir().to_owned()),
+    };
     let theirs = measure(&subject.settle().await?, &args).await?;
     println!("\n{:<44}{:>10}{:>9}{:>9}{:>9}", "Trireme to etcd", "per s", "p50", "p99", "CPU");
     for ((name, ours), (_, theirs)) in ours.iter().zip(&theirs) {
@@ -207,6 +218,10 @@ async fn measure(subject: &Subject, args: &Args) -> Result<Vec<(String, Sample)>
     if table.wants("renewals") {
         let sample = streams::renewals(subject, streams::load(1, args.seconds)).await?;
         table.add("renewals, 2000 on 100 streams".to_owned(), sample);
+    }
+    match etcd::binary("benchmark") {
+        Some(binary) => tool::rows(&binary, &mut table).await?,
+        None => println!("etcd's own tool is not at hand (TRIREME_PEERS names no folder with benchmark): no rows with it"),
     }
     Ok(table.rows)
 }

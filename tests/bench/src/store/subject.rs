@@ -1,6 +1,7 @@
 //! Three members under test.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -19,6 +20,8 @@ pub struct Subject {
     pub pids: Vec<i32>,
     /// For TLS.
     pub credentials: Option<Credentials>,
+    /// For TLS too: the folder with ca.crt, admin.crt and admin.key, for clients that read files.
+    pub certificates: Option<PathBuf>,
 }
 
 /// Which members a load speaks to.
