@@ -362,9 +362,7 @@ fn check_record(index: u64, sealed: &[u8], expected: Option<u64>) -> Result<(), 
     codec::open("a record of the log", index, sealed)?;
     match expected.filter(|expected| *expected != index) {
         None => Ok(()),
-        Some(expected) => {
-            Err(Error::Damaged { what: "the log", detail: format!("record {expected} is missing") })
-        }
+        Some(expected) => Err(Error::Damaged { what: "the log", detail: format!("record {expected} is missing") }),
     }
 }
 

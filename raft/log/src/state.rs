@@ -316,9 +316,7 @@ pub(crate) fn open_checkpoint(path: &Path) -> Result<DB, Error> {
     let db = DB::open_cf_for_read_only(&options(), path, FAMILIES, false)?;
     match db.get_cf(family(&db, META), FORMAT)? {
         Some(found) if found == [LAYOUT] => Ok(db),
-        None => {
-            Err(Error::Damaged { what: "the snapshot", detail: "it does not say what it holds".to_owned() })
-        }
+        None => Err(Error::Damaged { what: "the snapshot", detail: "it does not say what it holds".to_owned() }),
         Some(found) => {
             let found = found.first().copied().unwrap_or(0);
             Err(Error::UnknownVersion { what: "the snapshot", found, supported: LAYOUT })
@@ -389,10 +387,8 @@ fn read_record(place: Place, sealed: &[u8]) -> Result<Record, Error> {
 }
 
 fn read_version(key: &[u8], sealed: &[u8]) -> Result<(Place, Record), Error> {
-    let place = place(key).ok_or_else(|| Error::Damaged {
-        what: "the state",
-        detail: "a version without a revision".to_owned(),
-    })?;
+    let place = place(key)
+        .ok_or_else(|| Error::Damaged { what: "the state", detail: "a version without a revision".to_owned() })?;
     Ok((place, read_record(place, sealed)?))
 }
 

@@ -288,7 +288,8 @@ impl Applier {
 
     fn install(&mut self, checkpoint: Checkpoint) -> io::Result<()> {
         let started = Instant::now();
-        let examined = checkpoint.take_examined().ok_or_else(|| io::Error::other("a snapshot that nobody has checked"))?;
+        let examined =
+            checkpoint.take_examined().ok_or_else(|| io::Error::other("a snapshot that nobody has checked"))?;
         let (state, applied) = self.store.install(checkpoint.path(), examined)?;
         self.position.send_replace(decode_applied(&applied)?);
         self.state = state;

@@ -103,7 +103,9 @@ impl Retreat {
                 }
                 Step::Stay(obstacle) => {
                     if reminded.is_none_or(|at| at.elapsed() > REMIND_EVERY) {
-                        tracing::error!("this member is damaged ({why}), and goes on until it can be rebuilt: {obstacle}");
+                        tracing::error!(
+                            "this member is damaged ({why}), and goes on until it can be rebuilt: {obstacle}"
+                        );
                         reminded = Some(Instant::now());
                     }
                 }
@@ -126,9 +128,7 @@ fn next(id: u64, status: &ClusterStatus, policy: &Autopilot) -> Step {
     let voters = status.members.iter().filter(|m| m.member.voter);
     let quorum = voters.clone().count() / 2 + 1;
     let lives = |m: &&MemberStatus| m.member.id != id && m.silent < policy.fresh;
-    let is_there = |m: &&MemberStatus| {
-        status.last_index.saturating_sub(m.matched_index) <= policy.lag_entries
-    };
+    let is_there = |m: &&MemberStatus| status.last_index.saturating_sub(m.matched_index) <= policy.lag_entries;
     let others: Vec<_> = voters.clone().filter(lives).filter(is_there).collect();
     if status.leader == id {
         return match others.iter().max_by_key(|m| m.matched_index) {

@@ -108,10 +108,7 @@ impl Scrubber {
     }
 
     /// Does one piece after the other until the last, and rests after each as long as it should have taken.
-    async fn pieces(
-        &self,
-        mut work: impl FnMut() -> Result<(u64, bool), Error> + Send + 'static,
-    ) -> io::Result<()> {
+    async fn pieces(&self, mut work: impl FnMut() -> Result<(u64, bool), Error> + Send + 'static) -> io::Result<()> {
         loop {
             let (bytes, is_last);
             (work, (bytes, is_last)) = blocking(move || work().map(|done| (work, done))).await?;

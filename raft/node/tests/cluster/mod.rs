@@ -4,15 +4,15 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use raft_node::faults::Faults;
 use raft_node::{
-    Autopilot, Compaction, Exit, Hooks, Keyring, Limits, MASTERS_GROUP, Node, NodeConfig, PEER_NAME, PeerTls,
-    Scrub, StartError, Timing,
+    Autopilot, Compaction, Exit, Hooks, Keyring, Limits, MASTERS_GROUP, Node, NodeConfig, PEER_NAME, PeerTls, Scrub,
+    StartError, Timing,
 };
 use raft_state::port::{Kind, Member, ProposeError, ReadLevel, Standing, Store};
 use raft_state::{Action, Command, Expect, ObjectCommand, Outcome, Payload};

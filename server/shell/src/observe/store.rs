@@ -116,7 +116,11 @@ impl Collect {
             ("trireme_raft_snapshots_refused", "Snapshots of others that were damaged", &metrics.snapshots_refused),
             ("trireme_scrub_bytes", "Bytes on the disk that the scrub found sound", &metrics.scrub_bytes),
             ("trireme_scrub_passes", "Passes of the scrub that went through", &metrics.scrub_passes),
-            ("trireme_scrub_failures", "Passes of the scrub that found damage or could not read", &metrics.scrub_failures),
+            (
+                "trireme_scrub_failures",
+                "Passes of the scrub that found damage or could not read",
+                &metrics.scrub_failures,
+            ),
         ];
         for (name, help, counter) in counters {
             let count = ConstCounter::new(counter.load(Ordering::Relaxed));

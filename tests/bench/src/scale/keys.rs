@@ -58,7 +58,10 @@ pub(super) async fn run(args: &Args) -> Result<()> {
     life(&cluster, &subject, &writes).await?;
     let written = writes.end().await?;
     let behind = watching.end(written).await?;
-    println!("each of {watchers} watchers saw all {written} writes; the last one {} ms after the last write", behind.as_millis());
+    println!(
+        "each of {watchers} watchers saw all {written} writes; the last one {} ms after the last write",
+        behind.as_millis()
+    );
     memory(&cluster, "memory of the members at the end")
 }
 

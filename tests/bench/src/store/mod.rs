@@ -221,7 +221,9 @@ async fn measure(subject: &Subject, args: &Args) -> Result<Vec<(String, Sample)>
     }
     match etcd::binary("benchmark") {
         Some(binary) => tool::rows(&binary, &mut table).await?,
-        None => println!("etcd's own tool is not at hand (TRIREME_PEERS names no folder with benchmark): no rows with it"),
+        None => {
+            println!("etcd's own tool is not at hand (TRIREME_PEERS names no folder with benchmark): no rows with it")
+        }
     }
     Ok(table.rows)
 }
