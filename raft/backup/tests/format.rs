@@ -8,9 +8,9 @@ use std::time::Instant;
 use bytes::Bytes;
 use raft_backup::{Backup, Contents, Error, Origin, Reader};
 use raft_state::port::Store;
-use raft_state::solo::{Solo, TestKeyring};
 use raft_state::txn::{Op, Put};
 use raft_state::{Action, Command, Expect, Keyring, ObjectCommand, Payload, Snapshot, State, Txn};
+use tests_solo::{Solo, TestKeyring};
 
 const SECRET: &str = "correct-horse-battery-staple";
 

@@ -108,8 +108,8 @@ pub fn forget_cached(folder: &Path) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use raft_state::record::Delta;
-    use raft_state::solo::TestKeyring;
     use raft_state::{Payload, Place as At, Record};
+    use tests_solo::TestKeyring;
 
     use super::*;
     use crate::Applied;

@@ -534,7 +534,7 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::time::Duration;
 
-    use raft_state::solo::TestKeyring;
+    use tests_solo::TestKeyring;
 
     use super::*;
 

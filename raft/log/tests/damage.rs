@@ -14,8 +14,8 @@ use std::sync::{Arc, mpsc};
 use bytes::Bytes;
 use raft_log::{Applied, Log, Recovered, StateStore};
 use raft_state::history::History;
-use raft_state::solo::TestKeyring;
 use raft_state::{Action, Command, CommandId, Expect, ObjectCommand, Payload, Stamped, State};
+use tests_solo::TestKeyring;
 
 const SAMPLE: usize = 100;
 const THOUSAND: usize = 1000;

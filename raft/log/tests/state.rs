@@ -6,9 +6,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use raft_log::{Applied, Error, Examined, Folder, StateStore};
 use raft_state::history::History;
-use raft_state::solo::TestKeyring;
 use raft_state::txn::{Op, Put};
 use raft_state::{Action, Command, CommandId, Expect, Keyring, ObjectCommand, Outcome, Payload, Stamped, State, Txn};
+use tests_solo::TestKeyring;
 
 const SECRET: &str = "correct-horse-battery-staple";
 

@@ -24,8 +24,6 @@ pub mod record;
 pub mod roster;
 pub mod seal;
 pub mod snapshot;
-#[cfg(feature = "solo")]
-pub mod solo;
 pub mod txn;
 pub mod window;
 

@@ -1,12 +1,11 @@
 //! What watchers are promised, on the solo store.
-#![cfg(feature = "solo")]
 
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use raft_state::port::{ReadError, ReadLevel, Store, WatchError};
-use raft_state::solo::Solo;
 use raft_state::{Action, Command, Expect, ObjectCommand, Outcome, Payload};
+use tests_solo::Solo;
 
 fn soon() -> Instant {
     Instant::now() + Duration::from_secs(5)

@@ -1,13 +1,12 @@
 //! The state machine against a naive model, from random commands.
-#![cfg(feature = "solo")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use raft_state::solo::TestKeyring;
 use raft_state::{Action, Command, CommandId, Expect, ObjectCommand, Outcome, Payload, Refusal, Stamped, State};
+use tests_solo::TestKeyring;
 
 fn json(text: &str) -> Payload {
     Payload::Object { json: Bytes::from(format!(r#"{{"metadata":{{"name":"{text}"}}}}"#)), splice_at: 13 }

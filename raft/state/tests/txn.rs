@@ -1,12 +1,11 @@
 //! Transactions and leases of the state machine: what they change, what they answer, what they refuse.
-#![cfg(feature = "solo")]
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use raft_state::solo::TestKeyring;
 use raft_state::txn::{Answer, Answers, Compare, Delete, Found, Op, Operand, Put, RangeRead, Relation};
 use raft_state::{Applied, Command, CommandId, KeyRange, Outcome, Refusal, Stamped, State, Txn};
+use tests_solo::TestKeyring;
 
 struct World {
     state: State,

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use raft_state::port::{Member as Seat, Standing};
-use raft_state::solo::TestKeyring;
 use raft_state::{Feed, State};
+use tests_solo::TestKeyring;
 use tokio::sync::{oneshot, watch};
 
 use crate::clock::Clock;

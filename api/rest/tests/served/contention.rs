@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use http::StatusCode;
 use raft_state::port::{BoxFuture, Cursor, LeaseTime, ProposeError, ReadError, ReadLevel, Standing, Store, WatchError};
-use raft_state::solo::Solo;
 use raft_state::{Action, Command, Expect, ObjectCommand, Outcome, Payload, Revision, Snapshot};
 use serde_json::json;
+use tests_solo::Solo;
 use tokio::sync::watch;
 
 use crate::server::Server;

@@ -12,9 +12,9 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use raft_state::port::Store;
-use raft_state::solo::{Solo, TestKeyring};
 use raft_state::{Command, Outcome};
 use serde_json::Value;
+use tests_solo::{Solo, TestKeyring};
 use tower::ServiceExt;
 
 /// A server, and the store below it.

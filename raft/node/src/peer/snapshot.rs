@@ -304,7 +304,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send
 
 #[cfg(test)]
 mod tests {
-    use raft_state::solo::TestKeyring;
+    use tests_solo::TestKeyring;
 
     use super::*;
 

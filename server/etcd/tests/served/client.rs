@@ -13,8 +13,8 @@ use http_body::{Body as _, Frame};
 use http_body_util::{BodyExt, Full};
 use prost::Message;
 use raft_state::port::{BoxFuture, Store};
-use raft_state::solo::Solo;
 use server_etcd::{Face, Operator, Options, Status};
+use tests_solo::Solo;
 use tokio::sync::mpsc;
 
 /// How long anything that must happen may take.

@@ -9,9 +9,9 @@ use parking_lot::Mutex;
 use pb::request_op::Request;
 use pb::response_op::Response;
 use raft_state::port::{BoxFuture, Cursor, LeaseTime, ProposeError, ReadError, ReadLevel, Standing, Store, WatchError};
-use raft_state::solo::Solo;
 use raft_state::{Command, Outcome, Revision, Snapshot};
 use server_etcd::Status;
+use tests_solo::Solo;
 use tokio::sync::watch;
 
 use crate::client::{World, failed};

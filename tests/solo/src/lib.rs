@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use crate::history::{History, Stored};
-use crate::port::{BoxFuture, Cursor, LeaseTime, ProposeError, ReadError, ReadLevel, Standing, Store, WatchError};
-use crate::{
+use raft_state::history::{History, Stored};
+use raft_state::port::{BoxFuture, Cursor, LeaseTime, ProposeError, ReadError, ReadLevel, Standing, Store, WatchError};
+use raft_state::{
     Command, CommandId, Delta, Feed, Keyring, Outcome, Payload, Place, Record, Revision, Snapshot, Stamped, State,
 };
 

@@ -1,0 +1,3 @@
+//! Nothing to do: without a build script cargo would not look at [build-dependencies].
+
+fn main() {}
