@@ -108,7 +108,12 @@ docker volume rm "$(volume "$follower")" >/dev/null
 within 60 voters 3
 runs cluster status
 
-step "a backup; then somebody deletes the wrong thing, and all masters lose their disks"
+step "whoever leads has kept a backup, for the cluster began without any"
+kept() { runs snapshot list /backups | grep '^compose-'; }
+within 30 kept
+kept
+
+step "a backup by hand; then somebody deletes the wrong thing, and all masters lose their disks"
 runs snapshot save /backups/demo.backup
 k delete deployment web
 "${compose[@]}" rm --force --stop m1 m2 m3 >/dev/null

@@ -19,7 +19,7 @@ mod write;
 
 pub use contents::{Contents, Shift, Version};
 pub use error::Error;
-pub use read::{Reader, is_backup};
+pub use read::{Checked, Reader, is_backup};
 pub use write::{Backup, Origin};
 
 pub use api_proto::backup::{Header, WrappedKeys};

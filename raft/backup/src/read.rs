@@ -15,6 +15,23 @@ pub fn is_backup(first: &[u8]) -> bool {
     first.starts_with(&MAGIC[..MAGIC.len() - 1])
 }
 
+/// What a backup was found to hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Checked {
+    /// Live entries.
+    pub entries: u64,
+    /// Leases.
+    pub leases: u64,
+    /// Of the file.
+    pub bytes: u64,
+}
+
+/// A piece of a backup.
+enum Part {
+    Lease(i64, Lease),
+    Version(Version),
+}
+
 /// Reads a backup from its beginning to its end.
 pub struct Reader<R> {
     file: R,
@@ -62,26 +79,50 @@ impl<R: Read> Reader<R> {
         let pb::Header { revision, compacted, epoch, grants, lease_office, .. } = self.header;
         let scalars = Scalars { revision, epoch, compacted, hash: 0, grants, lease_office };
         let mut contents = Contents { scalars, ..Contents::default() };
+        self.walk(|part| match part {
+            Part::Lease(id, lease) => contents.leases.push((id, lease)),
+            Part::Version(version) => contents.versions.push(version),
+        })?;
+        contents.sort();
+        Ok(contents)
+    }
+
+    /// Reads the rest and checks that it is whole, as [`Reader::contents`] does, but keeps nothing of it.
+    ///
+    /// # Errors
+    /// As [`Reader::contents`].
+    pub fn check(mut self) -> Result<Checked, Error> {
+        let mut checked = Checked::default();
+        self.walk(|part| match part {
+            Part::Lease(..) => checked.leases += 1,
+            Part::Version(_) => checked.entries += 1,
+        })?;
+        checked.bytes = self.offset;
+        Ok(checked)
+    }
+
+    /// Goes through the rest to its end, which is checked.
+    fn walk(&mut self, mut take: impl FnMut(Part)) -> Result<(), Error> {
+        let (mut entries, mut leases) = (0, 0);
         loop {
             let (at, kind, body) = self.frame()?;
             match kind {
                 Kind::Header => return Err(Error::damaged(at, "a second header")),
                 Kind::Leases => {
                     let frame: pb::Leases = frame::message(at, &body)?;
-                    let lease = |l: pb::Lease| (l.id, Lease { ttl_s: l.ttl_s, grant: l.grant });
-                    contents.leases.extend(frame.leases.into_iter().map(lease));
+                    leases += frame.leases.len() as u64;
+                    for l in frame.leases {
+                        take(Part::Lease(l.id, Lease { ttl_s: l.ttl_s, grant: l.grant }));
+                    }
                 }
                 Kind::Entries => {
                     let frame: pb::Entries = frame::message(at, &body)?;
+                    entries += frame.entries.len() as u64;
                     for entry in frame.entries {
-                        contents.versions.push(version(at, revision, entry)?);
+                        take(Part::Version(version(at, self.header.revision, entry)?));
                     }
                 }
-                Kind::End => {
-                    self.check_end(at, &frame::message(at, &body)?, &contents)?;
-                    contents.sort();
-                    return Ok(contents);
-                }
+                Kind::End => return self.check_end(at, &frame::message(at, &body)?, entries, leases),
             }
             self.digest.update(&body);
         }
@@ -94,8 +135,8 @@ impl<R: Read> Reader<R> {
         Ok((at, kind, body))
     }
 
-    fn check_end(&mut self, at: u64, end: &pb::End, contents: &Contents) -> Result<(), Error> {
-        if (end.entries, end.leases) != (contents.versions.len() as u64, contents.leases.len() as u64) {
+    fn check_end(&mut self, at: u64, end: &pb::End, entries: u64, leases: u64) -> Result<(), Error> {
+        if (end.entries, end.leases) != (entries, leases) {
             return Err(Error::damaged(at, "it holds more or less than it says"));
         }
         if end.sha256[..] != self.digest.clone().finalize()[..] {

@@ -100,6 +100,7 @@ pub async fn run(args: Args) -> Result<()> {
         api_listener,
         etcd: None,
         serves: server::Serves::Kubernetes,
+        backups: None,
     };
     let mut master = tokio::spawn(server::start(options, stop.clone()));
     let tls = tls::anonymous_client(&ca_pem)?;

@@ -10,6 +10,7 @@ macro_rules! say {
 
 mod agent;
 mod apiclient;
+mod backups;
 mod certs;
 mod cli;
 mod clock;
@@ -37,12 +38,14 @@ mod serve;
 mod server;
 mod simnode;
 mod snapshot;
+mod span;
 mod stop;
 mod tls;
 mod together;
 mod tokens;
 mod top;
 mod ui;
+mod web;
 
 use std::process::ExitCode;
 

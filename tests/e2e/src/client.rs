@@ -128,6 +128,11 @@ impl Client {
         Ok(Self { address, sender, bearer: None })
     }
 
+    /// Whether the server has said goodbye, or the connection is gone.
+    pub fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+
     /// The same connection, with a bearer token on every request (for peers that know tokens).
     #[must_use]
     pub fn with_bearer(mut self, token: &str) -> Self {

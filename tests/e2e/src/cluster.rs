@@ -21,6 +21,17 @@ pub struct Cluster {
     base_port: u16,
     masters: usize,
     credentials: Credentials,
+    /// What its processes find in their environment beside ours.
+    variables: Vec<(String, String)>,
+}
+
+/// What a cluster is started with beside its options.
+#[derive(Clone, Copy, Default)]
+struct Start<'a> {
+    /// Not the binary under test, but this one.
+    binary: Option<&'a Path>,
+    /// For the environment of its processes.
+    variables: &'a [(&'a str, &'a str)],
 }
 
 /// The binary under test: `TRIREME_BIN`, or what `./x` built.
@@ -51,7 +62,24 @@ impl Cluster {
     /// # Errors
     /// When it does not, with its last words.
     pub fn up(masters: usize, nodes: usize) -> Result<Self> {
-        Self::with(masters, &[&format!("--nodes={nodes}")], |_, _| Ok(()))
+        Self::with(masters, &[&format!("--nodes={nodes}")], Start::default(), |_, _| Ok(()))
+    }
+
+    /// As [`Cluster::up`], with settings in the environment of its processes, whenever they are started.
+    ///
+    /// # Errors
+    /// As [`Cluster::up`].
+    pub fn with_variables(masters: usize, nodes: usize, variables: &[(&str, &str)]) -> Result<Self> {
+        Self::started_by(&binary(), masters, nodes, variables)
+    }
+
+    /// As [`Cluster::with_variables`], of another binary.
+    ///
+    /// # Errors
+    /// As [`Cluster::up`].
+    pub fn started_by(binary: &Path, masters: usize, nodes: usize, variables: &[(&str, &str)]) -> Result<Self> {
+        let start = Start { binary: Some(binary), variables };
+        Self::with(masters, &[&format!("--nodes={nodes}")], start, |_, _| Ok(()))
     }
 
     /// As [`Cluster::up`], in a folder that `prepare` makes, given its path and the base port.
@@ -59,7 +87,7 @@ impl Cluster {
     /// # Errors
     /// As [`Cluster::up`], and those of `prepare`.
     pub fn from(masters: usize, nodes: usize, prepare: impl FnOnce(&Path, u16) -> Result<()>) -> Result<Self> {
-        Self::with(masters, &[&format!("--nodes={nodes}")], prepare)
+        Self::with(masters, &[&format!("--nodes={nodes}")], Start::default(), prepare)
     }
 
     /// Starts masters that serve the store alone, `http` or `https`, and waits until they do.
@@ -67,28 +95,37 @@ impl Cluster {
     /// # Errors
     /// As [`Cluster::up`].
     pub fn store(masters: usize, scheme: &str) -> Result<Self> {
-        Self::with(masters, &[&format!("--store-only={scheme}")], |_, _| Ok(()))
+        Self::with(masters, &[&format!("--store-only={scheme}")], Start::default(), |_, _| Ok(()))
     }
 
-    fn with(masters: usize, options: &[&str], prepare: impl FnOnce(&Path, u16) -> Result<()>) -> Result<Self> {
+    fn with(
+        masters: usize,
+        options: &[&str],
+        start: Start<'_>,
+        prepare: impl FnOnce(&Path, u16) -> Result<()>,
+    ) -> Result<Self> {
+        let Start { binary: by, variables } = start;
+        let by = by.map_or_else(binary, Path::to_owned);
         let dir = tempfile::Builder::new().prefix("trireme-e2e-").tempdir()?;
         let base_port = free_base_port();
         std::fs::remove_dir(dir.path())?;
         prepare(dir.path(), base_port)?;
-        let output = Command::new(binary())
+        let output = Command::new(&by)
             .args(["local", "--dir"])
             .arg(dir.path())
             .args(["up", &format!("--masters={masters}")])
             .args(options)
             .arg(format!("--base-port={base_port}"))
+            .envs(variables.iter().copied())
             .output()
-            .with_context(|| format!("running {}; ./x test builds it", binary().display()))?;
+            .with_context(|| format!("running {}; ./x test builds it", by.display()))?;
         if !output.status.success() {
             bail!("the cluster does not start: {}", String::from_utf8_lossy(&output.stderr));
         }
         let at = |name: &str| dir.path().join(name);
         let credentials = Credentials::read(&at("ca.crt"), &at("admin.crt"), &at("admin.key"))?;
-        Ok(Self { dir, base_port, masters, credentials })
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Ok(Self { dir, base_port, masters, credentials, variables })
     }
 
     /// How many masters it has.
@@ -211,7 +248,18 @@ impl Cluster {
     /// # Errors
     /// When it fails, with what it said.
     pub fn local(&self, args: &[&str]) -> Result<String> {
-        let output = Command::new(binary()).args(["local", "--dir"]).arg(self.dir()).args(args).output()?;
+        let variables: Vec<_> = self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        self.local_by(&binary(), &variables, args)
+    }
+
+    /// As [`Cluster::local`], by another binary, which is also what it starts, and with other settings in the environment.
+    ///
+    /// # Errors
+    /// As [`Cluster::local`].
+    pub fn local_by(&self, binary: &Path, variables: &[(&str, &str)], args: &[&str]) -> Result<String> {
+        let mut command = Command::new(binary);
+        command.args(["local", "--dir"]).arg(self.dir()).args(args).envs(variables.iter().copied());
+        let output = command.output()?;
         if !output.status.success() {
             bail!("trireme local {args:?}: {}", String::from_utf8_lossy(&output.stderr));
         }

@@ -91,7 +91,8 @@ fn by_token(page: &mut Browser, cluster: &Cluster) -> Result<()> {
     try_token(page, "rubbish")?;
     page.wait_for_text(&["does not know this token"])?;
     try_token(page, &token)?;
-    page.wait_for_text(&["system:serviceaccount:default:default", "forbidden"])?;
+    page.wait_for_text(&["system:serviceaccount:default:default", "You may not see this", "forbidden"])?;
+    keep(page, "forbidden")?;
     page.value("document.getElementById('leave').click()")?;
     page.wait_for_text(&["those it knows"])?;
     assert_eq!(page.value("sessionStorage.getItem('token')")?, serde_json::Value::Null);

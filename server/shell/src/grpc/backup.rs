@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use anyhow::Context;
 use api_proto::v1;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
@@ -41,19 +42,25 @@ impl Source {
         }
         let (source, passphrase) = (self.clone(), request.passphrase.clone());
         Ok(chunks(move |send| {
-            let keys = (!passphrase.is_empty()).then(|| source.keyring.wrap(&passphrase)).transpose();
-            let keys = match keys {
-                Ok(keys) => keys,
-                Err(error) => {
-                    // Whoever asked may have left.
-                    let _ = send.blocking_send(Err(Status::internal(format!("wrapping the keys: {error}"))));
-                    return;
-                }
-            };
             let taken = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-            let origin = Origin { cluster: source.cluster, member: source.member, taken_s: taken.as_secs(), keys };
-            send_all(&send, Backup::new(snapshot, source.keyring, origin));
+            match source.backup(snapshot, taken.as_secs(), &passphrase) {
+                Ok(backup) => send_all(&send, backup),
+                // Whoever asked may have left.
+                Err(error) => drop(send.blocking_send(Err(Status::internal(format!("{error:#}"))))),
+            }
         }))
+    }
+
+    /// A backup of a snapshot that was taken at `taken_s`, seconds since 1970; with the keys of Secrets when there is a
+    /// passphrase to wrap them, which takes a while.
+    ///
+    /// # Errors
+    /// When they cannot be wrapped.
+    pub fn backup(self, snapshot: Snapshot, taken_s: u64, passphrase: &[u8]) -> anyhow::Result<Backup> {
+        let keys = (!passphrase.is_empty()).then(|| self.keyring.wrap(passphrase)).transpose();
+        let keys = keys.context("wrapping the keys")?;
+        let origin = Origin { cluster: self.cluster, member: self.member, taken_s, keys };
+        Ok(Backup::new(snapshot, self.keyring, origin))
     }
 }
 

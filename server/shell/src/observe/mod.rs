@@ -31,6 +31,7 @@ pub use history::History;
 pub use process::Process;
 
 use crate::apiclient::Client;
+use crate::backups;
 
 /// Where Prometheus asks.
 pub const METRICS: &str = "/metrics";
@@ -44,6 +45,7 @@ pub struct Observed {
     requests: Arc<api_rest::Metrics>,
     manager: Arc<server_manager::Metrics>,
     certificates: Arc<Certificates>,
+    backups: Arc<backups::State>,
     history: Arc<History>,
     registry: Registry,
     begun: Instant,
@@ -71,6 +73,8 @@ pub struct Parts {
     pub manager: Arc<server_manager::Metrics>,
     /// Its certificates.
     pub certificates: Arc<Certificates>,
+    /// The backups that it makes.
+    pub backups: Arc<backups::State>,
     /// Where its data lie.
     pub data_dir: PathBuf,
     /// How to ask the others.
@@ -80,17 +84,18 @@ pub struct Parts {
 impl Observed {
     /// Begins to take samples, until the last clone of the result is gone.
     pub fn new(parts: Parts) -> Arc<Self> {
-        let Parts { node, requests, manager, certificates, data_dir, as_master } = parts;
+        let Parts { node, requests, manager, certificates, backups, data_dir, as_master } = parts;
         let mut registry = Registry::default();
         registry.register_collector(Box::new(store::Collect { node: node.clone(), data_dir }));
         requests.register(&mut registry, node.clone());
         manager.register(&mut registry);
         register_process(&mut registry, certificates.clone());
+        registry.register_collector(Box::new(backups::Shown(backups.clone())));
         let history = Arc::new(History::default());
         tokio::spawn(sampler::run(Arc::downgrade(&node), Arc::downgrade(&requests), Arc::downgrade(&history)));
         tokio::spawn(sampler::follow(node.standing(), Arc::downgrade(&history)));
         let (begun, clients, as_master) = (Instant::now(), Mutex::default(), Mutex::new(as_master));
-        Arc::new(Self { node, requests, manager, certificates, history, registry, begun, as_master, clients })
+        Arc::new(Self { node, requests, manager, certificates, backups, history, registry, begun, as_master, clients })
     }
 
     /// Asks the others with another certificate from now on.

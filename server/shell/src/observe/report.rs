@@ -12,6 +12,7 @@ use super::certificates::Certificate;
 use super::history::Sample;
 use super::{Observed, process, store};
 use crate::apiclient::{self, Client};
+use crate::backups;
 use crate::pki::Pair;
 
 /// Where it is served.
@@ -65,6 +66,8 @@ pub struct Report {
     pub manager: Option<Manager>,
     /// Its certificates.
     pub certificates: Vec<Certificate>,
+    /// The backups that are made by the clock; `None` where none are.
+    pub backups: Option<backups::Report>,
     /// Memory, processor time, descriptors.
     pub process: process::Usage,
     /// The last second.
@@ -140,6 +143,7 @@ impl Observed {
             objects: store::counts(&snapshot).filter(|(_, count)| *count > 0).collect(),
             manager: manager(&self.manager.now()),
             certificates: self.certificates.all(),
+            backups: self.backups.report(),
             process: process::usage(),
             recent: self.history.latest(),
             uptime_s: self.begun.elapsed().as_secs(),

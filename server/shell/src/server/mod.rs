@@ -21,7 +21,7 @@ use crate::keyring::Keyring;
 use crate::mistakes::Mistakes;
 use crate::observe::{self, Observed};
 use crate::pki::Authority;
-use crate::{etcd, join, notify, rotation, serve, stop, tls};
+use crate::{backups, etcd, join, notify, rotation, serve, stop, tls};
 
 /// `trireme server`
 #[derive(Debug, clap::Args)]
@@ -87,6 +87,8 @@ pub struct Args {
     /// host:port by which the other masters reach this one, when it is not --peer-listen.
     #[arg(long, value_name = "HOST:PORT")]
     advertise_peer: Option<String>,
+    #[command(flatten)]
+    backups: backups::Args,
 }
 
 /// A member as the command line gives it.
@@ -135,6 +137,8 @@ pub struct Options {
     pub etcd: Option<etcd::Port>,
     /// What is served beside it.
     pub serves: Serves,
+    /// Backups to be made while it leads, and where they lie, for people.
+    pub backups: Option<(backups::Plan, String)>,
 }
 
 /// What a master serves.
@@ -165,6 +169,7 @@ pub async fn run(args: Args) -> Result<()> {
     let credentials = mistakes.take(files.read());
     let authority = mistakes.take(Authority::open(&files.ca, &args.tls_dir.join("ca.key")));
     let keyring = mistakes.take(Keyring::open(&args.tls_dir.join("secrets.key")));
+    let backups = mistakes.take(args.backups.plan()).flatten();
     mistakes.end()?;
     let (Some(place), Some(credentials), Some(authority), Some(keyring)) = (place, credentials, authority, keyring)
     else {
@@ -208,7 +213,8 @@ pub async fn run(args: Args) -> Result<()> {
         None => None,
     };
     let serves = if args.store_only { Serves::Store } else { Serves::Kubernetes };
-    let options = Options { node, keyring, authority, credentials, peer_tls, files, api_listener, etcd, serves };
+    let options =
+        Options { node, keyring, authority, credentials, peer_tls, files, api_listener, etcd, serves, backups };
     start(options, stop::on_signal()?).await
 }
 
@@ -289,7 +295,8 @@ impl Place {
 /// Runs a master until `stop` turns true, then hands leadership over and drains. One that is removed from the cluster ends
 /// by itself.
 pub async fn start(options: Options, mut stop: watch::Receiver<bool>) -> Result<()> {
-    let Options { node, keyring, authority, credentials, peer_tls, files, api_listener, etcd, serves } = options;
+    let Options { node, keyring, authority, credentials, peer_tls, files, api_listener, etcd, serves, backups } =
+        options;
     make_folder(&node.data_dir)?;
     let (data_dir, name) = (node.data_dir.clone(), node.name.clone());
     let certificates = Arc::new(observe::Certificates::default());
@@ -301,11 +308,15 @@ pub async fn start(options: Options, mut stop: watch::Receiver<bool>) -> Result<
     let tls = api_tls.subscribe();
     let etcd_tls = etcd.as_ref().and_then(etcd::Port::certificate);
     let ports = Ports { api: api_tls, peer: peer_tls, etcd: etcd_tls, observed: faces.observed, certificates };
+    let mut work = work::Work::default();
     tokio::spawn(rotation::follow(files.all(), move || ports.take_up(&files.read()?)));
     tokio::spawn(tell_when_ready(node.clone()));
+    if let Some((plan, place)) = backups {
+        let office = backups::Office::new(node.clone(), faces.source, plan, place, faces.backups);
+        work.aside(office.run());
+    }
     tracing::info!(address = %api_listener.local_addr()?, "serving the API");
 
-    let mut work = work::Work::default();
     work.serve(|closing| serve::run(api_listener, tls, faces.router, closing));
     if let Some(port) = etcd {
         let member = etcd::Member { node: node.clone(), data_dir: data_dir.clone() };

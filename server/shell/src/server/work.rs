@@ -5,13 +5,15 @@ use std::future::Future;
 use anyhow::{Context, Result};
 use raft_node::Node;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 /// Servers and the manager.
 #[derive(Default)]
 pub(super) struct Work {
     servers: Vec<JoinHandle<()>>,
     manager: Option<JoinHandle<()>>,
+    /// Runs beside, and may be cut short.
+    aside: JoinSet<()>,
     /// Tells the servers to drain.
     close: watch::Sender<bool>,
     /// Tells the manager to stop.
@@ -35,9 +37,15 @@ impl Work {
         self.manager = Some(tokio::spawn(manager(self.halt.subscribe())));
     }
 
+    /// Begins what is cut short when the master ends.
+    pub(super) fn aside(&mut self, work: impl Future<Output = ()> + Send + 'static) {
+        self.aside.spawn(work);
+    }
+
     /// Ends the manager, hands leadership over, and ends the servers. They go on while leadership moves, and drain after:
     /// requests in flight see a slower answer, not an error.
-    pub(super) async fn end(self, node: &Node) -> Result<()> {
+    pub(super) async fn end(mut self, node: &Node) -> Result<()> {
+        self.aside.shutdown().await;
         self.halt.send_replace(true);
         if let Some(manager) = self.manager {
             manager.await.context("the manager")?;

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom};
-use std::path::Path;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use raft_backup::{Contents, Error, Reader, WrappedKeys, etcd};
 use raft_state::Payload;
 use serde::Serialize;
+
+use crate::backups::{ChunkReader, Place, S3Args, location};
 
 /// A backup that is sound.
 pub(super) struct Sound {
@@ -64,6 +66,20 @@ pub(super) struct Count {
     pub(super) bytes: u64,
 }
 
+/// Reads a backup to its end, wherever it lies, and checks all of it.
+pub(super) async fn open(name: &str, s3: &S3Args) -> Result<Sound> {
+    if !location::is_remote(name) {
+        let path = PathBuf::from(name);
+        return super::blocking(move || read(&path)).await;
+    }
+    let (location, object) = location::object(name).map_err(anyhow::Error::msg)?;
+    let chunks = Place::open(&location, s3)?.get(&object).await?;
+    // Masters write none of etcd's format there.
+    super::blocking(move || trireme(BufReader::with_capacity(1 << 20, ChunkReader::new(chunks))))
+        .await
+        .with_context(|| name.to_owned())
+}
+
 /// Reads a file to its end and checks all of it.
 pub(super) fn read(path: &Path) -> Result<Sound> {
     let name = || format!("{}", path.display());
@@ -79,13 +95,15 @@ pub(super) fn read(path: &Path) -> Result<Sound> {
     if !raft_backup::is_backup(&first) {
         return Err(Error::NotABackup).with_context(name);
     }
-    trireme(BufReader::with_capacity(1 << 20, file), bytes).with_context(name)
+    trireme(BufReader::with_capacity(1 << 20, file)).with_context(name)
 }
 
-fn trireme(file: impl Read, bytes: u64) -> Result<Sound> {
-    let reader = Reader::new(file)?;
+fn trireme(file: impl Read) -> Result<Sound> {
+    let mut counted = Counted { file, bytes: 0 };
+    let reader = Reader::new(&mut counted)?;
     let header = reader.header().clone();
     let contents = reader.contents()?;
+    let bytes = counted.bytes;
     let summary = Summary {
         format: "trireme",
         cluster: header.cluster,
@@ -95,6 +113,20 @@ fn trireme(file: impl Read, bytes: u64) -> Result<Sound> {
         ..count(&contents, bytes)
     };
     Ok(Sound { summary, contents, keys: header.keys })
+}
+
+/// Counts what is read.
+struct Counted<R> {
+    file: R,
+    bytes: u64,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(buffer)?;
+        self.bytes += read as u64;
+        Ok(read)
+    }
 }
 
 fn count(contents: &Contents, bytes: u64) -> Summary {

@@ -1,19 +1,20 @@
 //! `trireme snapshot inspect`
 
-use std::path::PathBuf;
-
 use anyhow::Result;
 
 use super::file::{self, Summary};
+use crate::backups::S3Args;
 
 /// `trireme snapshot inspect`
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The backup.
-    file: PathBuf,
+    /// The backup: a file, or `s3://bucket/prefix/name`.
+    file: String,
     /// How to print it.
     #[arg(long, short, value_enum, default_value_t = Output::Text)]
     output: Output,
+    #[command(flatten)]
+    s3: S3Args,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -23,8 +24,8 @@ enum Output {
 }
 
 /// Reads all of it; a damaged one is an error that says where.
-pub(super) fn run(args: &Args) -> Result<()> {
-    let summary = file::read(&args.file)?.summary;
+pub(super) async fn run(args: &Args) -> Result<()> {
+    let summary = file::open(&args.file, &args.s3).await?.summary;
     match args.output {
         Output::Json => say!("{}", serde_json::to_string_pretty(&summary)?),
         Output::Text => print(&summary),

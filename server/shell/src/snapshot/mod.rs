@@ -1,7 +1,9 @@
 //! `trireme snapshot`: backups of a cluster, and clusters from backups.
 
+mod fetch;
 mod file;
 mod inspect;
+mod list;
 mod restore;
 mod save;
 
@@ -27,6 +29,10 @@ enum Command {
     Save(save::Args),
     /// Check a backup, and say what is in it.
     Inspect(inspect::Args),
+    /// Show the backups that masters keep at a place (`trireme server --backup-to`).
+    List(list::Args),
+    /// Copy a backup out of a store onto this disk, and check it.
+    Fetch(fetch::Args),
     /// Make the data folders of a new cluster from a backup.
     Restore(restore::Args),
 }
@@ -35,12 +41,17 @@ enum Command {
 pub async fn run(args: Args) -> Result<()> {
     match args.command {
         Command::Save(args) => save::run(args).await,
-        Command::Inspect(args) => blocking(move || inspect::run(&args)).await,
-        Command::Restore(args) => blocking(move || restore::run(&args)).await,
+        Command::Inspect(args) => inspect::run(&args).await,
+        Command::List(args) => list::run(&args).await,
+        Command::Fetch(args) => fetch::run(&args).await,
+        Command::Restore(args) => {
+            let sound = file::open(&args.file, &args.s3).await?;
+            blocking(move || restore::run(&args, sound)).await
+        }
     }
 }
 
-async fn blocking(work: impl FnOnce() -> Result<()> + Send + 'static) -> Result<()> {
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work).await.context("the work was cut short")?
 }
 
@@ -82,7 +93,7 @@ impl Connection {
 }
 
 /// Reads a passphrase: the first line of a file.
-fn passphrase(path: &PathBuf) -> Result<Vec<u8>> {
+pub fn passphrase(path: &PathBuf) -> Result<Vec<u8>> {
     let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
     match text.lines().next().map(str::trim) {
         Some(line) if !line.is_empty() => Ok(line.as_bytes().to_vec()),

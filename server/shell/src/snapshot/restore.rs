@@ -10,8 +10,9 @@ use raft_node::seed::{Seed, plant};
 use raft_state::port::Member;
 use raft_state::{Keyring as _, Payload};
 
-use super::file::{self, Sound};
+use super::file::Sound;
 use super::passphrase;
+use crate::backups::S3Args;
 use crate::keyring::Keyring;
 use crate::local::Layout;
 use crate::server::FirstMember;
@@ -19,8 +20,8 @@ use crate::server::FirstMember;
 /// `trireme snapshot restore`
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The backup.
-    file: PathBuf,
+    /// The backup: a file, or `s3://bucket/prefix/name`.
+    pub(super) file: String,
     /// Folder of a new local cluster (./x up --dir starts it). It must not exist.
     #[arg(long, conflicts_with = "data_dir")]
     dir: Option<PathBuf>,
@@ -48,15 +49,16 @@ pub(super) struct Args {
     /// By how much to raise all revisions, so that none is below one that a client has seen since the backup.
     #[arg(long, value_name = "N", default_value_t = Shift::default().0)]
     raise_revisions_by: u64,
+    #[command(flatten)]
+    pub(super) s3: S3Args,
 }
 
-/// Reads and checks everything before it makes anything.
-pub(super) fn run(args: &Args) -> Result<()> {
+/// Makes nothing unless all is in order.
+pub(super) fn run(args: &Args, mut sound: Sound) -> Result<()> {
     let target = args.dir.as_ref().or(args.data_dir.as_ref()).context("where to? Give --dir or --data-dir")?;
     if target.exists() {
         bail!("{} exists: a restore never overwrites anything; name a folder that is not there yet", target.display());
     }
-    let mut sound = file::read(&args.file)?;
     sound.contents.shift(Shift(args.raise_revisions_by))?;
     let keyring = keyring(args, &sound)?;
     let keyring = seal(&mut sound.contents, keyring)?;

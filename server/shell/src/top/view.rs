@@ -1,6 +1,7 @@
 //! What a cluster looks like in lines of text.
 
 use super::Nodes;
+use crate::backups;
 use crate::observe::cluster::{Cluster, Seen};
 use crate::observe::report::Report;
 
@@ -87,6 +88,7 @@ pub(super) fn lines(cluster: &Cluster, nodes: Nodes) -> Vec<Line> {
     let mut lines = vec![summary(cluster, leader), totals(&reports, leader, nodes), Line::default(), heading()];
     lines.extend(cluster.members.iter().map(|member| row(member, leader)));
     lines.push(Line::default());
+    lines.extend(leader.and_then(|leader| leader.backups.as_ref()).map(backups));
     lines.extend(manager(leader));
     lines
 }
@@ -174,6 +176,15 @@ fn short(us: u64) -> String {
     }
 }
 
+fn backups(report: &backups::Report) -> Line {
+    let last = match i64::try_from(report.last_s) {
+        Ok(last_s) if last_s > 0 => format!("last at {}", api_kinds::time::rfc3339(last_s.saturating_mul(1_000_000))),
+        _ => "none yet".to_owned(),
+    };
+    let line = Line::of(format!("backups     {last}, {} kept in {}   ", report.kept, report.place), Tone::Plain);
+    if report.failing.is_empty() { line } else { line.and(format!("failing: {}", report.failing), Tone::Bad) }
+}
+
 fn manager(leader: Option<&Report>) -> Vec<Line> {
     let Some((leader, now)) = leader.and_then(|leader| Some((leader, leader.manager.as_ref()?))) else {
         return vec![Line::of("no manager is in office", Tone::Bad)];
@@ -219,7 +230,15 @@ mod tests {
             pods_unschedulable: 7,
             ..Manager::default()
         };
-        let leader = Report { leads: true, lag: [(2, 12)].into(), manager: Some(manager), revision: 400, ..report(1) };
+        let backups = backups::Report {
+            place: "s3://b/".to_owned(),
+            last_s: 1_795_823_601,
+            kept: 3,
+            failing: "AccessDenied".to_owned(),
+            ..backups::Report::default()
+        };
+        let (lag, backups) = ([(2, 12)].into(), Some(backups));
+        let leader = Report { leads: true, lag, manager: Some(manager), backups, revision: 400, ..report(1) };
         let screen = screen(vec![member(1, Some(leader)), member(2, Some(report(2))), member(3, None)]);
         let check = |words: &[&str]| {
             let fits = |line: &str| words.iter().all(|word| line.contains(word));
@@ -231,6 +250,7 @@ mod tests {
         check(&["m2", "follower", "12"]);
         check(&["m3", "gone: does not answer"]);
         check(&["7 fit nowhere"]);
+        check(&["backups", "last at 2026-11-27T23:53:21Z, 3 kept in s3://b/", "failing: AccessDenied"]);
         check(&["deployment-controller", "2"]);
     }
 

@@ -14,6 +14,9 @@ async function request(path, options = {}, bearer = token()) {
   if (answer.status === 401 && bearer === token()) signOut();
   let message = answer.statusText;
   try { message = (await answer.json()).message || message; } catch { /* no Status: the status line must do */ }
+  if (answer.status === 403) {
+    message = `You may not see this: ${message}. An administrator can bind a role to you; or sign out, and come as somebody else.`;
+  }
   throw new ApiError(answer.status, message);
 }
 

@@ -57,7 +57,13 @@ function tiles(cluster, leader) {
     tile(`${count(sum((report) => report.recent.requestsPerS))}/s`, "requests"),
     tile(micros(leader?.recent.commitP99Us), "commit, 99 %"),
     tile(leader ? count(lag) : "–", "entries of lag"),
-    tile(count(sum((report) => report.watches)), "watches"));
+    tile(count(sum((report) => report.watches)), "watches"),
+    leader?.backups ? tile(lastBackup(leader.backups), "since the last backup") : null);
+}
+
+function lastBackup(backups) {
+  const since = backups.lastS ? span(Date.now() / 1000 - backups.lastS) : "none yet";
+  return backups.failing ? badge(since, "bad") : since;
 }
 
 function state(member) {
