@@ -8,7 +8,8 @@ use openraft::impls::ProgressResponder;
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::config::Limits;
-use crate::metrics::Metrics;
+use crate::level::{Feature, Levels};
+use crate::metrics::{Metrics, increment};
 use crate::record;
 use crate::types::{Commands, Raft};
 
@@ -41,7 +42,13 @@ impl Verdict {
 
 /// Proposes what comes in, many at a time, for as long as the sender lives. On a member that does not lead, every
 /// verdict is a refusal.
-pub(crate) async fn run(raft: Raft, mut items: mpsc::UnboundedReceiver<Item>, limits: Limits, metrics: Arc<Metrics>) {
+pub(crate) async fn run(
+    raft: Raft,
+    mut items: mpsc::UnboundedReceiver<Item>,
+    limits: Limits,
+    metrics: Arc<Metrics>,
+    levels: Arc<Levels>,
+) {
     let slots = Arc::new(Semaphore::new(ENTRIES_IN_FLIGHT));
     let mut carried = None;
     loop {
@@ -62,7 +69,11 @@ pub(crate) async fn run(raft: Raft, mut items: mpsc::UnboundedReceiver<Item>, li
             bytes += item.encoded.len();
             batch.push(item);
         }
-        let payload = record::join(batch.iter().map(|item| &item.encoded));
+        let proposals = batch.iter().map(|item| &item.encoded);
+        let payload = record::join(proposals, levels.allow(Feature::CompressedEntries));
+        if record::is_compressed(&payload) {
+            increment(&metrics.compressed_entries);
+        }
         let verdicts: Vec<Verdict> = batch.into_iter().map(|item| item.verdict).collect();
         metrics.batch_proposals.record(verdicts.len() as u64);
         let (responder, committed, completed) = ProgressResponder::new();

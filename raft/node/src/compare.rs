@@ -17,6 +17,7 @@ use raft_state::{Action, Command};
 use tokio::sync::watch;
 
 use crate::fenced::Fence;
+use crate::level::Levels;
 use crate::machine::Applied;
 use crate::peer::dial::{Dialer, Lane};
 use crate::space::{Room, Space};
@@ -83,12 +84,14 @@ pub(crate) struct Witness {
     pub(crate) word: Arc<Word>,
     pub(crate) applied: watch::Receiver<Applied>,
     pub(crate) fence: Fence,
+    pub(crate) levels: Arc<Levels>,
 }
 
 impl Witness {
     /// Answers the leader.
     pub(crate) async fn answer(&self, request: &pb::CompareRequest, header: Option<pb::Header>) -> pb::CompareResponse {
         self.word.hear(request.refusing.as_ref().map(wire::refusing_from));
+        self.levels.hear(request.level);
         let mut applied = self.applied.clone();
         let reached = applied.wait_for(|applied| applied.index >= request.index);
         // One that lags is compared another time.
@@ -101,6 +104,7 @@ impl Witness {
             header,
             hash: hash.map(|hash| hash.to_be_bytes().to_vec().into()).unwrap_or_default(),
             is_low: self.space.room() != Room::Enough,
+            level: self.levels.own(),
         }
     }
 
@@ -162,6 +166,7 @@ impl Comparer {
         let mut ticks = tokio::time::interval(EVERY);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut refusing = None;
+        let mut levels = BTreeMap::new();
         loop {
             ticks.tick().await;
             let (id, leads) = {
@@ -170,14 +175,32 @@ impl Comparer {
             };
             if !leads {
                 refusing = None;
+                levels.clear();
                 continue;
             }
             let Some((index, own)) = self.witness.trail.latest() else { continue };
             let mut answers = self.ask(index, refusing.as_ref(), None).await;
-            answers.insert(id, Heard { hash: Some(own), is_low: self.witness.space.room() != Room::Enough });
+            self.level(id, &answers, &mut levels);
+            let is_low = self.witness.space.room() != Room::Enough;
+            answers.insert(id, Heard { hash: Some(own), is_low, level: self.witness.levels.own() });
             refusing = self.conclude(id, index, &answers).await;
             self.witness.word.hear(refusing.clone());
         }
+    }
+
+    /// Finds the level of the cluster, by what each other member said last.
+    fn level(&self, id: u64, answers: &BTreeMap<u64, Heard>, said: &mut BTreeMap<u64, u32>) {
+        said.extend(answers.iter().map(|(id, heard)| (*id, heard.level)));
+        let others = self
+            .standing
+            .borrow()
+            .members
+            .iter()
+            .map(|member| member.id)
+            .filter(|other| *other != id)
+            .collect::<Vec<_>>();
+        let others = others.into_iter().map(|other| (other, said.get(&other).copied())).collect();
+        self.witness.levels.conclude(&others);
     }
 
     /// Acts on what was heard; why writes are to be refused, if they are.
@@ -242,13 +265,14 @@ impl Comparer {
                 index,
                 refusing: refusing.map(wire::refusing_to),
                 majority: majority.clone().into(),
+                level: self.witness.levels.cluster(),
             };
             async move {
                 let mut client = self.dialer.client(*peer, address, Lane::Control).ok()?;
                 let answer = tokio::time::timeout(PATIENCE, client.compare(request)).await.ok()?.ok()?.into_inner();
                 self.dialer.letterhead.check(answer.header.as_ref()).ok()?;
                 let hash = <[u8; 16]>::try_from(&answer.hash[..]).ok().map(u128::from_be_bytes);
-                Some((*peer, Heard { hash, is_low: answer.is_low }))
+                Some((*peer, Heard { hash, is_low: answer.is_low, level: answer.level }))
             }
         });
         join_all(asked).await.into_iter().flatten().collect()
@@ -261,6 +285,7 @@ struct Heard {
     /// `None` when it is not there yet.
     hash: Option<u128>,
     is_low: bool,
+    level: u32,
 }
 
 #[cfg(test)]

@@ -53,6 +53,8 @@ pub struct NodeConfig {
     pub scrub: Scrub,
     /// When members count as alive, dead, caught up.
     pub autopilot: Autopilot,
+    /// The level that this member admits to, [`LEVEL`](crate::LEVEL) or below.
+    pub level: u32,
 }
 
 impl NodeConfig {

@@ -33,6 +33,7 @@ mod forward;
 mod host;
 mod leader;
 mod leases;
+mod level;
 mod log;
 mod machine;
 mod members;
@@ -63,6 +64,7 @@ mod wire;
 
 pub use config::{Compaction, Limits, NodeConfig, PeerTls, Scrub, Timing};
 pub use exit::Exit;
+pub use level::{Feature, LEVEL, Levels};
 pub use members::admin::{AdminError, ClusterStatus, MemberStatus};
 pub use members::decide::Autopilot;
 pub use members::recover::{LEAP, Survivor, recover, survey};

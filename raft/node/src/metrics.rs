@@ -94,6 +94,8 @@ pub struct Metrics {
     pub apply_us: Histogram,
     /// Entries applied.
     pub applied_entries: AtomicU64,
+    /// Entries that were compressed, at the leader.
+    pub compressed_entries: AtomicU64,
     /// Confirming a read index.
     pub read_index_us: Histogram,
     /// Reads that shared a confirmation.

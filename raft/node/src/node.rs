@@ -18,6 +18,7 @@ use crate::compare::Word;
 use crate::config::{Limits, NodeConfig, Timing};
 use crate::host::Host;
 use crate::leases::Leases;
+use crate::level::Levels;
 use crate::machine::Applied;
 use crate::members::admin::{Admin, AdminError, ClusterStatus};
 use crate::members::decide::Autopilot;
@@ -54,6 +55,7 @@ pub struct Node {
     pub(crate) limits: Limits,
     /// Whether writes are refused.
     pub(crate) word: Arc<Word>,
+    pub(crate) levels: Arc<Levels>,
     /// Set before Raft is stopped on purpose.
     pub(crate) stopping: Arc<AtomicBool>,
     /// Others say that this member was removed.
@@ -112,6 +114,11 @@ impl Node {
     /// The cluster's id, as the data folder knows it: a recovered cluster has another than it was started with.
     pub fn cluster_id(&self) -> &str {
         &self.cluster_id
+    }
+
+    /// What this member's build and its cluster can do.
+    pub fn levels(&self) -> &Levels {
+        &self.levels
     }
 
     /// Where the cluster stands, by its leader's word.

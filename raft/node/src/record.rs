@@ -21,8 +21,8 @@ const COMPRESSED_MIN: usize = 1024;
 /// LZ4 cannot do better; who claims it has damaged data.
 const RATIO_MAX: usize = 255;
 
-/// Joins encoded proposals into the payload of an entry.
-pub(crate) fn join<'a>(proposals: impl Iterator<Item = &'a Bytes> + Clone) -> Bytes {
+/// Joins encoded proposals into the payload of an entry, compressed where that may be and pays.
+pub(crate) fn join<'a>(proposals: impl Iterator<Item = &'a Bytes> + Clone, may_compress: bool) -> Bytes {
     let length: usize = proposals.clone().map(|p| 4 + p.len()).sum();
     let mut joined = BytesMut::with_capacity(length);
     for proposal in proposals {
@@ -30,7 +30,12 @@ pub(crate) fn join<'a>(proposals: impl Iterator<Item = &'a Bytes> + Clone) -> By
         joined.put_u32_le(length);
         joined.put_slice(proposal);
     }
-    compress(&joined).unwrap_or_else(|| joined.freeze())
+    may_compress.then(|| compress(&joined)).flatten().unwrap_or_else(|| joined.freeze())
+}
+
+/// Whether a payload is compressed.
+pub(crate) fn is_compressed(payload: &Bytes) -> bool {
+    payload.starts_with(&COMPRESSED.to_le_bytes())
 }
 
 /// `None` when it is not worth it.
@@ -65,7 +70,7 @@ pub(crate) fn split(payload: Bytes) -> Option<Vec<Bytes>> {
 }
 
 fn expand(payload: Bytes) -> Option<Bytes> {
-    if !payload.starts_with(&COMPRESSED.to_le_bytes()) {
+    if !is_compressed(&payload) {
         return Some(payload);
     }
     let mut block = payload.slice(4..);
@@ -83,7 +88,7 @@ mod tests {
     use super::*;
 
     fn there_and_back(parts: Vec<Bytes>) -> usize {
-        let joined = join(parts.iter());
+        let joined = join(parts.iter(), true);
         let length = joined.len();
         assert_eq!(split(joined), Some(parts));
         length
@@ -101,6 +106,7 @@ mod tests {
     #[test]
     fn what_is_alike_is_compressed_and_what_is_random_is_not() {
         let alike = Bytes::from("\"apiVersion\":\"v1\",".repeat(100));
+        assert_eq!(join([&alike].into_iter(), false).len(), 4 + alike.len(), "not where it may not be");
         assert!(there_and_back(vec![alike.clone(), alike]) < 200);
         let mut noise = 1_u64;
         let random: Bytes = std::iter::repeat_with(|| {
@@ -114,7 +120,7 @@ mod tests {
 
     #[test]
     fn damage_to_a_compressed_payload_is_refused_or_harmless_and_never_takes_much_memory() {
-        let sound = join([&Bytes::from("name".repeat(1000))].into_iter());
+        let sound = join([&Bytes::from("name".repeat(1000))].into_iter(), true);
         for at in 0..sound.len() {
             for bit in 0..8 {
                 let mut damaged = sound.to_vec();

@@ -25,6 +25,7 @@ use crate::form::form_cluster;
 use crate::host::{self, Disk, Host};
 use crate::leader::{Contact, LeaderView};
 use crate::leases::{Keeper, Leases};
+use crate::level::Levels;
 use crate::log::Log;
 use crate::machine::{self, Applied, Audience, Opened};
 use crate::members::admin::Admin;
@@ -220,7 +221,8 @@ impl Shared {
         let space = Arc::new(Space::new(&config.data_dir, config.limits.reserve_bytes));
         tokio::spawn(space.clone().watch(id, self.hooks.faults.clone()));
         let fence = Fence::new(&config.data_dir, self.hooks.exit.clone());
-        Arc::new(Witness { trail: self.trail.clone(), space, word: Arc::default(), applied, fence })
+        let levels = Arc::new(Levels::new(config.level));
+        Arc::new(Witness { trail: self.trail.clone(), space, word: Arc::default(), applied, fence, levels })
     }
 }
 
@@ -287,6 +289,7 @@ fn run(config: &NodeConfig, shared: Shared, core: Core, port: Port, admission: A
         timing: config.timing,
         limits: config.limits,
         word: witness.word.clone(),
+        levels: witness.levels.clone(),
         stopping: stopping.clone(),
         removed: removed.clone(),
         admin: Admin {
@@ -339,8 +342,8 @@ fn run(config: &NodeConfig, shared: Shared, core: Core, port: Port, admission: A
         fence: witness.fence.clone(),
     };
     tokio::spawn(retreat.run(rings));
+    tokio::spawn(batch::run(raft.clone(), items, config.limits, metrics.clone(), witness.levels.clone()));
     compare::start(raft.clone(), dialer.clone(), standing.clone(), witness);
-    tokio::spawn(batch::run(raft.clone(), items, config.limits, metrics.clone()));
     tokio::spawn(router.run());
     let rounds = Rounds {
         raft: raft.clone(),

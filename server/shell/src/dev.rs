@@ -80,6 +80,7 @@ pub async fn run(args: Args) -> Result<()> {
         limits: Limits::default(),
         scrub: Scrub::default(),
         autopilot: Autopilot::default(),
+        level: raft_node::LEVEL,
     };
     let nodes = (1..=args.nodes)
         .map(|i| {

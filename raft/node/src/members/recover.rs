@@ -83,7 +83,7 @@ pub async fn recover(folder: &Path, keyring: Arc<dyn Keyring>, cluster_id: &str)
         Membership::new(vec![BTreeSet::from([id])], BTreeMap::from([(id, address)])).map_err(io::Error::other)?;
     let term = log.vote().map_or(0, |vote| vote.leader_id.term).max(last.leader_id.term) + 1;
     let ids = Ids { boot: rand::random::<u64>().max(1), first: 1, low_water: 0 };
-    let leap = record::join([&encode(ids, &[Command::Rebase { by: LEAP }])].into_iter());
+    let leap = record::join([&encode(ids, &[Command::Rebase { by: LEAP }])].into_iter(), false);
     let entries = [Payload::Membership(alone), Payload::Normal(Commands(leap))];
     let entries = entries.into_iter().zip(last.index + 1..);
     let entries = entries.map(|(payload, index)| Entry { log_id: log_id(term, id, index), payload }).collect();

@@ -196,6 +196,7 @@ impl Cluster {
             limits: self.limits,
             autopilot: self.autopilot,
             scrub: self.scrub,
+            level: raft_node::LEVEL,
         }
     }
 

@@ -62,7 +62,8 @@ impl Output {
             );
         }
         let changing = if status.changing { ", the voters are changing" } else { "" };
-        say!("\ncluster {}, term {}, index {}{changing}", status.cluster_id, status.term, status.last_index);
+        let v1::ClusterStatusResponse { cluster_id, term, last_index, level, .. } = status;
+        say!("\ncluster {cluster_id}, term {term}, index {last_index}, level {level}{changing}");
         Ok(())
     }
 
@@ -149,6 +150,7 @@ fn status_value(status: &v1::ClusterStatusResponse) -> Value {
         "leader": status.leader,
         "term": status.term,
         "lastIndex": status.last_index,
+        "level": status.level,
         "changing": status.changing,
         "members": members,
     })

@@ -136,6 +136,7 @@ impl v1::cluster_server::Cluster for Service {
             last_index: status.last_index,
             changing: status.changing,
             members: members.collect(),
+            level: self.node.levels().cluster(),
         }))
     }
 

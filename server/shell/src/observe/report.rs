@@ -76,6 +76,10 @@ pub struct Report {
     pub uptime_s: u64,
     /// Of the build.
     pub version: String,
+    /// What the build can do.
+    pub level: u32,
+    /// What all members' builds can do.
+    pub cluster_level: u32,
 }
 
 /// What a manager in office does.
@@ -148,6 +152,8 @@ impl Observed {
             recent: self.history.latest(),
             uptime_s: self.begun.elapsed().as_secs(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            level: self.node.levels().own(),
+            cluster_level: self.node.levels().cluster(),
         }
     }
 }

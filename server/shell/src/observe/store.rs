@@ -34,6 +34,9 @@ impl Collector for Collect {
         self.counters(&mut encoder)?;
         self.lag(&mut encoder, &standing)?;
         let snapshot = self.node.snapshot();
+        let levels = self.node.levels();
+        gauge(&mut encoder, "trireme_level", "What this build can do", u64::from(levels.own()))?;
+        gauge(&mut encoder, "trireme_cluster_level", "What all members' builds can do", u64::from(levels.cluster()))?;
         for (name, help, value) in gauges(&progress, &standing, &snapshot) {
             gauge(&mut encoder, name, help, value)?;
         }
@@ -104,8 +107,9 @@ impl Collect {
 
     fn counters(&self, encoder: &mut DescriptorEncoder<'_>) -> Written {
         let metrics = self.node.metrics();
-        let counters: [(&str, &str, &AtomicU64); 12] = [
+        let counters: [(&str, &str, &AtomicU64); 13] = [
             ("trireme_raft_applied_entries", "Entries applied", &metrics.applied_entries),
+            ("trireme_raft_compressed_entries", "At the leader: entries compressed", &metrics.compressed_entries),
             ("trireme_raft_elections_won", "Elections that this member won", &metrics.elections_won),
             ("trireme_raft_leader_changes", "Changes of leader that this member saw", &metrics.leader_changes),
             ("trireme_raft_lease_lapses", "Quorum leases that lapsed while it led", &metrics.lease_lapses),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
-use raft_node::{Autopilot, Compaction, Identity, Limits, Node, NodeConfig, PeerTls, Scrub, Timing};
+use raft_node::{Autopilot, Compaction, Identity, LEVEL, Limits, Node, NodeConfig, PeerTls, Scrub, Timing};
 use raft_state::port::{Kind, Member, Standing, Store};
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
@@ -87,6 +87,10 @@ pub struct Args {
     /// host:port by which the other masters reach this one, when it is not --peer-listen.
     #[arg(long, value_name = "HOST:PORT")]
     advertise_peer: Option<String>,
+    /// Work as a build of this level does: to be set on one master before masters are replaced by an older build.
+    #[arg(long, env = "TRIREME_LEVEL", default_value_t = LEVEL,
+          value_parser = clap::value_parser!(u32).range(1..=i64::from(LEVEL)))]
+    level: u32,
     #[command(flatten)]
     backups: backups::Args,
 }
@@ -206,6 +210,7 @@ pub async fn run(args: Args) -> Result<()> {
         },
         scrub: Scrub { every: Duration::from_secs(args.scrub_every), bytes_per_second: args.scrub_rate },
         autopilot: Autopilot::default(),
+        level: args.level,
     };
     let api_listener = serve::bind(args.api_listen).await?;
     let etcd = match &args.etcd_listen {
