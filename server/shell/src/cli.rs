@@ -23,7 +23,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run one master.
-    Server(crate::server::Args),
+    Server(Box<crate::server::Args>),
     /// Run worker nodes.
     Agent(crate::agent::Args),
     /// Run one master and simulated nodes in one process, with nothing to configure.
@@ -64,7 +64,7 @@ pub fn run() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(async {
         match cli.command {
-            Command::Server(args) => crate::server::run(args).await,
+            Command::Server(args) => crate::server::run(*args).await,
             Command::Agent(args) => crate::agent::run(args).await,
             Command::Dev(args) => crate::dev::run(args).await,
             Command::FrontDoor(args) => crate::frontdoor::run_command(args).await,

@@ -15,6 +15,9 @@ use crate::grpc::Source;
 
 /// How long the latest state may take to be read.
 const READ_LIMIT: Duration = Duration::from_secs(30);
+/// Where there is none yet, a leader makes one after so long, or one interval if that is shorter: a cluster that was made a
+/// moment ago holds nothing.
+const FIRST: Duration = Duration::from_secs(60);
 /// After the first failure; twice as long after each that follows.
 const RETRY: Duration = Duration::from_secs(5);
 /// At most, or as long as from one backup to the next if that is shorter.
@@ -46,9 +49,9 @@ impl Office {
 
     /// For as long as this member leads. What has begun is brought to its end all the same: two backups do no harm.
     async fn serve(&self, standing: &mut watch::Receiver<Standing>) {
-        let mut failures = 0;
+        let (began, mut failures) = (Instant::now(), 0);
         loop {
-            let attempt = match self.until_due().await {
+            let attempt = match self.until_due(began.elapsed()).await {
                 Ok(Duration::ZERO) => self.make().await.map(|()| Duration::ZERO),
                 other => other,
             };
@@ -73,11 +76,13 @@ impl Office {
         }
     }
 
-    /// How long until the next is due, by what lies at the target.
-    async fn until_due(&self) -> Result<Duration> {
+    /// How long until the next is due, by what lies at the target, and since when this member leads.
+    async fn until_due(&self, leads_for: Duration) -> Result<Duration> {
         let all = self.plan.place.list(Some(&self.source.cluster)).await?;
         self.state.found(&all);
-        Ok(all.last().map_or(Duration::ZERO, |last| left(last.taken_s, self.plan.every, now_s())))
+        let every = self.plan.every;
+        let first = every.min(FIRST).saturating_sub(leads_for);
+        Ok(all.last().map_or(first, |last| left(last.taken_s, every, now_s())))
     }
 
     async fn make(&self) -> Result<()> {
