@@ -25,8 +25,8 @@ struct Lure {
 static LURES: &[Lure] = &[
     Lure { bug: Bug::NoFsync, workloads: &["set", "register"], nemeses: &["blackout"] },
     Lure { bug: Bug::StaleFollowerRead, workloads: &["register", "set"], nemeses: &["pause"] },
-    // Rounds must take a while, so that something is written meanwhile.
-    Lure { bug: Bug::StaleReadIndex, workloads: &["register", "set"], nemeses: &["latency"] },
+    // A round must take a while, so that something is written meanwhile, and somebody must come to read in the midst of it.
+    Lure { bug: Bug::StaleReadIndex, workloads: &["register", "cas", "objects", "set"], nemeses: &["latency"] },
     Lure { bug: Bug::PreconditionIgnored, workloads: &["cas"], nemeses: &[] },
     Lure { bug: Bug::ResourceVersionSplicedWrong, workloads: &["cas", "watch"], nemeses: &[] },
     Lure { bug: Bug::EventLostAtResume, workloads: &["watch"], nemeses: &[] },

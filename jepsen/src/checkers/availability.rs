@@ -41,14 +41,18 @@ fn check(evidence: &Evidence) -> Verdict {
             .collect();
         watched += window.end - window.begin;
         requests += samples.len();
-        let worst = samples.iter().map(|sample| (outage(evidence, &window, &samples, sample), sample.begun)).max();
-        if let Some((outage, at)) = worst {
+        let outages = samples.iter().map(|sample| (outage(evidence, &window, &samples, sample), *sample));
+        if let Some((outage, first)) = outages.max_by_key(|(outage, _)| *outage) {
             longest = longest.max(outage);
+            let at = first.begun;
             if outage > LIMIT {
                 let text = format!(
-                    "{} served nobody for {outage:.1?} from {:.3} s on",
+                    "{} served nobody for {outage:.1?} from {:.3} s on, when it was asked for a {} that {} after {:.3?}",
                     cluster::name(window.master),
-                    at.as_secs_f64()
+                    at.as_secs_f64(),
+                    if first.write { "change" } else { "read" },
+                    if first.served { "was served" } else { "failed" },
+                    first.ended - at,
                 );
                 verdict.find(text, around(evidence, window.master, at, at + outage));
             }

@@ -107,10 +107,12 @@ struct Trouble {
     kind: Kind,
     random: StdRng,
     struck: BTreeSet<usize>,
+    flipped: Vec<(usize, Flipped)>,
 }
 
 fn disk(who: Who, kind: Kind, random: &mut StdRng) -> Box<dyn Fault> {
-    Box::new(Trouble { who, kind, random: StdRng::seed_from_u64(random.random()), struck: BTreeSet::new() })
+    let random = StdRng::seed_from_u64(random.random());
+    Box::new(Trouble { who, kind, random, struck: BTreeSet::new(), flipped: Vec::new() })
 }
 
 fn of(world: &World, index: usize) -> Result<&Disk> {
@@ -120,7 +122,10 @@ fn of(world: &World, index: usize) -> Result<&Disk> {
 impl Fault for Trouble {
     fn aim<'a>(&'a mut self, world: &'a World) -> BoxFuture<'a, Impact> {
         async {
-            self.struck = self.who.find(world).await;
+            self.struck = match self.kind {
+                Kind::Bit => self.who.find_spare(world).await,
+                _ => self.who.find(world).await,
+            };
             let names = who::names(&self.struck);
             let text = match self.kind {
                 Kind::Power { kept_percent: 0 } => format!("power of {names}"),
@@ -174,10 +179,30 @@ impl Fault for Trouble {
                     Kind::Power { .. } => world.cluster.launch(index)?,
                     Kind::Slow { .. } => disk.lag(Duration::ZERO),
                     Kind::Full => disk.fill(false),
-                    Kind::Bit => start_damaged(world, index, disk.flip(&mut self.random, ENDINGS)).await?,
+                    Kind::Bit => {
+                        let flipped = disk.flip(&mut self.random, ENDINGS);
+                        start_damaged(world, index, flipped.as_ref()).await?;
+                        self.flipped.extend(flipped.map(|flipped| (index, flipped)));
+                    }
                 }
             }
             Ok(())
+        }
+        .boxed()
+    }
+
+    /// Until it votes again, for it may have been taken in anew. A bit that nobody has read by then is set right: it would
+    /// cost a member's memory at any later time, perhaps together with another's, which no majority survives.
+    fn recovered<'a>(&'a self, world: &'a World, limit: Duration) -> BoxFuture<'a, bool> {
+        async move {
+            let votes = self.struck.iter().map(|index| world.cluster.votes(*index, limit));
+            let votes = futures::future::join_all(votes).await.into_iter().all(|votes| votes);
+            for (index, flipped) in &self.flipped {
+                if let Some(disk) = world.cluster.disk(*index) {
+                    disk.mend(flipped);
+                }
+            }
+            votes
         }
         .boxed()
     }
@@ -185,11 +210,11 @@ impl Fault for Trouble {
 
 /// Starts a master on a disk with a wrong bit. Where the bit matters the others take it in anew. One that ends all the same
 /// gets the bit set right, as if its disk had been copied from a good one.
-async fn start_damaged(world: &World, index: usize, flipped: Option<Flipped>) -> Result<()> {
+async fn start_damaged(world: &World, index: usize, flipped: Option<&Flipped>) -> Result<()> {
     let Some(flipped) = flipped else { return world.cluster.launch(index) };
     if world.cluster.try_launch(index, NOTICING).await? {
         return Ok(());
     }
-    of(world, index)?.mend(&flipped);
+    of(world, index)?.mend(flipped);
     world.cluster.launch(index)
 }

@@ -10,6 +10,9 @@ use rand::seq::SliceRandom;
 use crate::cluster;
 use crate::world::World;
 
+/// A fault that may only strike while all masters vote is left out when they do not within this.
+const ALL_VOTE_LIMIT: Duration = Duration::from_secs(10);
+
 /// Drawn before the round; who leads is found out when the fault strikes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Who {
@@ -53,6 +56,17 @@ impl Who {
                 [leader.unwrap_or(*otherwise)].into()
             }
             Self::Some(masters) => masters.clone(),
+        }
+    }
+
+    /// As [`Who::find`], for a fault that costs a master its memory: nobody, while another has not come back from its own.
+    /// Two of three without memory are more than any majority survives.
+    pub async fn find_spare(&self, world: &World) -> BTreeSet<usize> {
+        let votes = (0..world.cluster.masters()).map(|index| world.cluster.votes(index, ALL_VOTE_LIMIT));
+        if futures::future::join_all(votes).await.into_iter().all(|votes| votes) {
+            self.find(world).await
+        } else {
+            BTreeSet::new()
         }
     }
 }

@@ -29,7 +29,7 @@ struct Wipe {
 impl Fault for Wipe {
     fn aim<'a>(&'a mut self, world: &'a World) -> BoxFuture<'a, Impact> {
         async {
-            self.struck = self.who.find(world).await;
+            self.struck = self.who.find_spare(world).await;
             Impact::out(format!("wipe {}", who::names(&self.struck)), self.struck.clone())
         }
         .boxed()

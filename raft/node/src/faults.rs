@@ -10,6 +10,7 @@ use parking_lot::{Condvar, Mutex};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use crate::peer::dial::Lane;
 use crate::peer::socket;
 
 /// Which links are cut and which disks hang. A cut link is silent both ways: nothing is refused, nothing arrives, as with
@@ -23,6 +24,8 @@ pub struct Faults {
 #[derive(Debug, Default)]
 struct Inner {
     cut: BTreeSet<(u64, u64)>,
+    /// Whose log entries reach nobody.
+    unheard: BTreeSet<u64>,
     hanging: BTreeSet<u64>,
     /// Bytes free.
     full: BTreeMap<u64, u64>,
@@ -36,6 +39,11 @@ impl Faults {
         let mut inner = self.inner.lock();
         inner.cut.insert((a, b));
         inner.cut.insert((b, a));
+    }
+
+    /// Holds up the log entries that a member sends as leader, and nothing else: its heartbeats arrive.
+    pub fn hold_entries(&self, leader: u64) {
+        self.inner.lock().unheard.insert(leader);
     }
 
     /// Lets the disk of a member's log hang.
@@ -77,6 +85,7 @@ impl Faults {
     pub fn heal(&self) {
         let mut inner = self.inner.lock();
         inner.cut.clear();
+        inner.unheard.clear();
         inner.hanging.clear();
         self.mended.notify_all();
         for waker in inner.waiting.drain(..) {
@@ -85,9 +94,10 @@ impl Faults {
     }
 
     /// Pending while the link is cut.
-    fn poll(&self, from: u64, to: u64, context: &Context<'_>) -> Poll<()> {
+    fn poll(&self, (from, to, lane): Ends, context: &Context<'_>) -> Poll<()> {
         let mut inner = self.inner.lock();
-        if !inner.cut.contains(&(from, to)) {
+        let is_held = lane == Lane::Replication && inner.unheard.contains(&from);
+        if !inner.cut.contains(&(from, to)) && !is_held {
             return Poll::Ready(());
         }
         inner.waiting.push(context.waker().clone());
@@ -95,30 +105,32 @@ impl Faults {
     }
 }
 
+/// Who dialled whom, and what for.
+type Ends = (u64, u64, Lane);
+
 /// A connection to a peer, dialled from here.
 pub(crate) struct Link {
     stream: TcpStream,
     faults: Option<Arc<Faults>>,
-    from: u64,
-    to: u64,
+    ends: Ends,
     /// What came in while the link was cut: delivered when it heals.
     held: Vec<u8>,
 }
 
 impl Link {
     /// Connects; waits for ever while the link is cut, so callers set a timeout.
-    pub(crate) async fn dial(address: &str, from: u64, to: u64, faults: Option<Arc<Faults>>) -> io::Result<Self> {
+    pub(crate) async fn dial(address: &str, ends: Ends, faults: Option<Arc<Faults>>) -> io::Result<Self> {
         if let Some(faults) = &faults {
-            std::future::poll_fn(|context| faults.poll(from, to, context)).await;
+            std::future::poll_fn(|context| faults.poll(ends, context)).await;
         }
         let stream = TcpStream::connect(address).await?;
         socket::tune(&stream)?;
-        Ok(Self { stream, faults, from, to, held: Vec::new() })
+        Ok(Self { stream, faults, ends, held: Vec::new() })
     }
 
     fn poll_open(&self, context: &Context<'_>) -> Poll<()> {
         match &self.faults {
-            Some(faults) => faults.poll(self.from, self.to, context),
+            Some(faults) => faults.poll(self.ends, context),
             None => Poll::Ready(()),
         }
     }

@@ -357,7 +357,7 @@ fn run(config: &NodeConfig, shared: Shared, core: Core, port: Port, admission: A
     tokio::spawn(rounds.run(read_waiters));
     let successor = Successor { raft: raft.clone(), dialer: dialer.clone(), leader: leader.clone(), contact };
     tokio::spawn(successor.run(broken_streams));
-    tokio::spawn(watchdog::watch(raft.clone(), flushes, standing.clone(), config.timing.fsync_stall, hooks.exit));
+    tokio::spawn(watchdog::watch(raft.clone(), flushes, standing.clone(), config.timing, hooks.exit));
     tokio::spawn(wake_watchers(view.clone(), applied.clone()));
     tokio::spawn(pilot::run(changes, observatory, standing.clone(), config.autopilot));
     tokio::spawn(dialer.clone().follow(standing.clone()));

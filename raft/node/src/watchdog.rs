@@ -1,5 +1,6 @@
-//! A leader whose disk is stuck goes on heartbeating, and so keeps its office while nothing commits. The watchdog gives
-//! the office away.
+//! A leader whose disk is stuck goes on heartbeating, and so keeps its office while nothing commits. So does one on a network
+//! that comes and goes: of its heartbeats enough get through, while each entry that is lost waits for TCP to try again. The
+//! watchdog gives the office away.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use parking_lot::Mutex;
 use raft_state::port::Standing;
 use tokio::sync::watch;
 
+use crate::config::Timing;
 use crate::exit::Exit;
 use crate::standing::successor;
 use crate::types::{LogId, Raft};
@@ -42,38 +44,74 @@ impl Flushes {
     }
 }
 
+/// One thing that may keep a member waiting: what it was at the last look, and how long it has been since.
+#[derive(Default)]
+struct Wait {
+    seen: Option<u64>,
+    lasts: Duration,
+}
+
+impl Wait {
+    fn look(&mut self, now: Option<u64>, waits: bool, awake: Duration) -> Duration {
+        self.lasts = if waits && now == self.seen { self.lasts + awake } else { Duration::ZERO };
+        self.seen = now;
+        self.lasts
+    }
+}
+
+/// What a member sees of itself at one look, as indexes of its log.
+#[derive(Clone, Copy, Default)]
+struct Look {
+    /// The oldest write on its way to the disk, by its ticket.
+    oldest_flush: Option<u64>,
+    applied: Option<u64>,
+    committed: Option<u64>,
+    last: Option<u64>,
+}
+
+/// How long a member has been waiting.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Late {
+    /// For its disk: a write that does not end, or apply that stands still although there is something to apply.
+    disk: Duration,
+    /// For a quorum: nothing is committed although there is something to commit.
+    quorum: Duration,
+}
+
 /// How long the same thing has kept this member waiting while it was awake. A process that was stopped, or that its
 /// machine did not run, finds its writes late on its return; its disk is not to blame for that.
 struct Patience {
     look_every: Duration,
     last_look: Instant,
-    flush: Option<u64>,
-    flush_stuck: Duration,
-    applied: Option<u64>,
-    apply_stuck: Duration,
+    flush: Wait,
+    apply: Wait,
+    commit: Wait,
 }
 
 impl Patience {
     fn new(look_every: Duration, now: Instant) -> Self {
-        let (flush_stuck, apply_stuck) = (Duration::ZERO, Duration::ZERO);
-        Self { look_every, last_look: now, flush: None, flush_stuck, applied: None, apply_stuck }
+        let (flush, apply, commit) = (Wait::default(), Wait::default(), Wait::default());
+        Self { look_every, last_look: now, flush, apply, commit }
     }
 
-    /// How long the oldest write has been on its way, or apply has stood still although there is something to apply.
-    fn look(&mut self, now: Instant, oldest: Option<u64>, applied: Option<u64>, committed: Option<u64>) -> Duration {
+    fn look(&mut self, now: Instant, look: Look) -> Late {
         let awake = now.saturating_duration_since(self.last_look).min(self.look_every * 2);
         self.last_look = now;
-        let waits = oldest.is_some() && oldest == self.flush;
-        self.flush_stuck = if waits { self.flush_stuck + awake } else { Duration::ZERO };
-        self.flush = oldest;
-        let stands = applied == self.applied && applied < committed;
-        self.apply_stuck = if stands { self.apply_stuck + awake } else { Duration::ZERO };
-        self.applied = applied;
-        self.flush_stuck.max(self.apply_stuck)
+        let flush = self.flush.look(look.oldest_flush, look.oldest_flush.is_some(), awake);
+        let apply = self.apply.look(look.applied, look.applied < look.committed, awake);
+        let quorum = self.commit.look(look.committed, look.committed < look.last, awake);
+        Late { disk: flush.max(apply), quorum }
     }
 }
 
-/// Watches what a leader writes, for ever: its log, and the state that it applies to.
+/// In election timeouts: a leader that gets nothing committed for so long, though it hears a quorum, looks for another.
+const UNCOMMITTED_MAX: u32 = 3;
+/// So many attempts to give an office away for that, one after the other.
+const ATTEMPTS: u32 = 3;
+/// And then not for so long: where all are slow, no other leader would fare better.
+const REST: Duration = Duration::from_secs(60);
+
+/// Watches what a leader writes, for ever: its log, the state that it applies to, and what of the log a quorum has.
 ///
 /// A leader that was deposed while its disk is stuck cannot even write that down, and goes on calling itself leader. Its
 /// standing knows better: no quorum answers it. It harms nobody, and goes on when its disk does.
@@ -81,37 +119,61 @@ pub(crate) async fn watch(
     raft: Raft,
     flushes: Arc<Flushes>,
     standing: watch::Receiver<Standing>,
-    stall: Duration,
+    timing: Timing,
     exit: Exit,
 ) {
+    let (stall, uncommitted_max) = (timing.fsync_stall, timing.election_max * UNCOMMITTED_MAX);
     let metrics = raft.metrics();
-    let look_every = (stall / 10).max(Duration::from_millis(5));
+    let look_every = (stall / 10).min(uncommitted_max / 6).max(Duration::from_millis(5));
     let mut ticks = tokio::time::interval(look_every);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut patience = Patience::new(look_every, Instant::now());
     // The successor gets its chance before the next attempt.
     let mut next_attempt = Instant::now();
+    let mut attempts = 0;
     loop {
         ticks.tick().await;
         let now = metrics.borrow_watched().clone();
         let index = |id: Option<LogId>| id.map(|id| id.index);
-        let (applied, committed) = (index(now.last_applied), index(now.local_committed));
-        let stuck = patience.look(Instant::now(), flushes.oldest(), applied, committed);
-        if stuck < stall || now.state != ServerState::Leader || !standing.borrow().leads {
+        let late = patience.look(
+            Instant::now(),
+            Look {
+                oldest_flush: flushes.oldest(),
+                applied: index(now.last_applied),
+                committed: index(now.local_committed),
+                last: now.last_log_index,
+            },
+        );
+        if now.state != ServerState::Leader || !standing.borrow().leads {
             continue;
         }
-        if stuck > stall * 3 {
-            exit.now(&format!("the disk has not finished a write for {} ms, and nobody takes over", stuck.as_millis()));
+        if late.disk > stall * 3 {
+            exit.now(&format!(
+                "the disk has not finished a write for {} ms, and nobody takes over",
+                late.disk.as_millis()
+            ));
             return;
         }
-        if Instant::now() >= next_attempt
+        let is_stuck = late.disk >= stall;
+        // With a disk that is slow too, all disks may be: another leader would not fare better.
+        let is_unheard = late.quorum >= uncommitted_max && late.disk * 2 < late.quorum;
+        if (is_stuck || is_unheard)
+            && Instant::now() >= next_attempt
             && let Some(to) = successor(&now)
         {
-            tracing::warn!(to, stuck_ms = stuck.as_millis(), "the disk is stuck: handing leadership over");
+            if is_stuck {
+                tracing::warn!(to, stuck_ms = late.disk.as_millis(), "the disk is stuck: handing leadership over");
+                next_attempt = Instant::now() + stall / 2;
+            } else {
+                let waiting_ms = late.quorum.as_millis();
+                tracing::warn!(to, waiting_ms, "no quorum gets this leader's entries: handing leadership over");
+                attempts += 1;
+                let pause = if attempts % ATTEMPTS == 0 { REST } else { uncommitted_max };
+                next_attempt = Instant::now() + pause;
+            }
             if raft.trigger().transfer_leader(to).await.is_err() {
                 return;
             }
-            next_attempt = Instant::now() + stall / 2;
         }
     }
 }
@@ -120,14 +182,31 @@ pub(crate) async fn watch(
 mod tests {
     use super::*;
 
-    /// Looks at these moments (ms), every 100, at (oldest write, applied) of 9 committed; how long it was stuck in the end.
-    fn stuck(looks: &[(u64, Option<u64>, u64)]) -> u64 {
+    /// Looks at these moments (ms), every 100; how late the disk and the quorum were in the end, ms.
+    fn late(looks: &[(u64, Look)]) -> (u64, u64) {
         let begun = Instant::now();
         let mut patience = Patience::new(Duration::from_millis(100), begun);
-        let look = |(at, oldest, applied): &(u64, Option<u64>, u64)| {
-            patience.look(begun + Duration::from_millis(*at), *oldest, Some(*applied), Some(9)).as_millis() as u64
+        let look = |(at, look): &(u64, Look)| patience.look(begun + Duration::from_millis(*at), *look);
+        let late = looks.iter().map(look).last().unwrap_or_default();
+        (late.disk.as_millis() as u64, late.quorum.as_millis() as u64)
+    }
+
+    /// The disk's part, with (moment, oldest write, applied) of 9 committed.
+    fn stuck(looks: &[(u64, Option<u64>, u64)]) -> u64 {
+        let look = |(at, oldest_flush, applied): &(u64, Option<u64>, u64)| {
+            let (oldest_flush, applied) = (*oldest_flush, Some(*applied));
+            (*at, Look { oldest_flush, applied, committed: Some(9), last: Some(9) })
         };
-        looks.iter().map(look).last().unwrap_or(0)
+        late(&looks.iter().map(look).collect::<Vec<_>>()).0
+    }
+
+    /// The quorum's part, with (moment, committed, last).
+    fn unheard(looks: &[(u64, u64, u64)]) -> u64 {
+        let look = |(at, committed, last): &(u64, u64, u64)| {
+            let (committed, last) = (Some(*committed), Some(*last));
+            (*at, Look { oldest_flush: None, applied: committed, committed, last })
+        };
+        late(&looks.iter().map(look).collect::<Vec<_>>()).1
     }
 
     #[test]
@@ -141,9 +220,18 @@ mod tests {
     }
 
     #[test]
+    fn a_leader_is_unheard_as_long_as_nothing_more_is_committed() {
+        assert_eq!(unheard(&[(100, 3, 5), (200, 3, 5), (300, 3, 8)]), 200);
+        assert_eq!(unheard(&[(100, 3, 5), (200, 3, 5), (300, 4, 8)]), 0, "it gets on");
+        assert_eq!(unheard(&[(100, 5, 5), (200, 5, 5), (300, 5, 5)]), 0, "all is committed");
+        assert_eq!(unheard(&[(100, 3, 5), (200, 3, 5), (300, 5, 5)]), 0, "all is committed now");
+    }
+
+    #[test]
     fn the_time_in_which_this_process_was_stopped_does_not_count() {
         assert_eq!(stuck(&[(100, Some(1), 9), (200, Some(1), 9), (3300, Some(1), 9)]), 300);
         assert_eq!(stuck(&[(100, None, 3), (200, None, 3), (3300, None, 3)]), 300);
+        assert_eq!(unheard(&[(100, 3, 5), (200, 3, 5), (3300, 3, 5)]), 300);
     }
 
     #[test]

@@ -124,6 +124,23 @@ async fn a_leader_whose_disk_hangs_gives_its_office_away() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_whose_entries_reach_nobody_gives_its_office_away() {
+    let cluster = Cluster::start(3).await;
+    let old = cluster.leader().await;
+    cluster.create_any(old).await;
+    cluster.faults.hold_entries(old);
+    let held = Instant::now();
+    // Nothing else tells that something is wrong: its heartbeats arrive, and are answered.
+    let name = cluster.create_any(old).await;
+    eprintln!("entries were held up; one was written after {:?}", held.elapsed());
+    let new = cluster.leader_other_than(old).await;
+    cluster.faults.heal();
+    for id in 1..=3 {
+        assert!(sees(cluster.node(id), &name).await, "{name} at {id}, led by {new}");
+    }
+}
+
 /// Longer than the leader's lease, shorter than what a follower waits.
 const HICCUP: Duration = Duration::from_millis(165);
 /// On a machine that is late itself, what was to be a hiccup may have been more.

@@ -100,7 +100,7 @@ impl Dialer {
         {
             return Ok(wrap(channel.clone()));
         }
-        let channel = self.channel(peer, address)?;
+        let channel = self.channel(peer, address, lane)?;
         channels.insert((peer, lane), (address.to_owned(), channel.clone()));
         Ok(wrap(channel))
     }
@@ -124,7 +124,7 @@ impl Dialer {
 
     /// A client of whoever listens at an address; `peer` is the member believed to be there, 0 when that is not known.
     pub(crate) fn stranger(&self, peer: u64, address: &str) -> io::Result<PeerClient<Channel>> {
-        self.channel(peer, address).map(wrap)
+        self.channel(peer, address, Lane::Control).map(wrap)
     }
 
     /// Lets go of all connections. What waits in them holds on to the log and to this dialer itself, so that nothing of it
@@ -134,7 +134,7 @@ impl Dialer {
         drop(channels);
     }
 
-    fn channel(&self, peer: u64, address: &str) -> io::Result<Channel> {
+    fn channel(&self, peer: u64, address: &str, lane: Lane) -> io::Result<Channel> {
         let endpoint = Endpoint::from_shared(format!("https://{address}"))
             .and_then(|endpoint| endpoint.tls_config(client_tls(&self.tls.lock().borrow())))
             .map_err(io::Error::other)?
@@ -145,10 +145,10 @@ impl Dialer {
             .http2_keep_alive_interval(self.silence)
             .keep_alive_timeout(self.silence)
             .keep_alive_while_idle(true);
-        let (from, faults, address) = (self.letterhead.id, self.faults.clone(), address.to_owned());
+        let (ends, faults, address) = ((self.letterhead.id, peer, lane), self.faults.clone(), address.to_owned());
         Ok(endpoint.connect_with_connector_lazy(tower::service_fn(move |_| {
             let (faults, address) = (faults.clone(), address.clone());
-            async move { Link::dial(&address, from, peer, faults).await.map(TokioIo::new) }
+            async move { Link::dial(&address, ends, faults).await.map(TokioIo::new) }
         })))
     }
 
@@ -184,7 +184,7 @@ impl Dialer {
 
     /// Whether a peer's machine answers that nobody listens there: its process is gone for sure. Silence proves nothing.
     pub(crate) async fn is_refused(&self, peer: u64, address: &str) -> bool {
-        let dial = Link::dial(address, self.letterhead.id, peer, self.faults.clone());
+        let dial = Link::dial(address, (self.letterhead.id, peer, Lane::Control), self.faults.clone());
         match tokio::time::timeout(self.connect_timeout, dial).await {
             Ok(Err(e)) => e.kind() == io::ErrorKind::ConnectionRefused,
             _ => false,
