@@ -11,28 +11,36 @@ use crate::{nemeses, workloads};
 
 /// A bug must show within so much time.
 const BUDGET: Duration = Duration::from_secs(90);
-/// Of one round's faults.
-const ROUND: Duration = Duration::from_secs(6);
+/// Of one round's faults, mostly.
+const SHORT: Duration = Duration::from_secs(6);
+/// Of one round with faults that last for seconds: in a short one there is hardly room for any.
+const LONG: Duration = Duration::from_secs(15);
 
 /// Under what a bug shows: a general round finds it too, but takes its time.
 struct Lure {
     bug: Bug,
     workloads: &'static [&'static str],
     nemeses: &'static [&'static str],
+    round: Duration,
 }
 
 /// One row for each bug that the black box must find.
 static LURES: &[Lure] = &[
-    Lure { bug: Bug::NoFsync, workloads: &["set", "register"], nemeses: &["blackout"] },
-    Lure { bug: Bug::StaleFollowerRead, workloads: &["register", "set"], nemeses: &["pause"] },
+    Lure { bug: Bug::NoFsync, workloads: &["set", "register"], nemeses: &["blackout"], round: SHORT },
+    Lure { bug: Bug::StaleFollowerRead, workloads: &["register", "set"], nemeses: &["pause"], round: SHORT },
     // A round must take a while, so that something is written meanwhile, and somebody must come to read in the midst of it.
-    Lure { bug: Bug::StaleReadIndex, workloads: &["register", "cas", "objects", "set"], nemeses: &["latency"] },
-    Lure { bug: Bug::PreconditionIgnored, workloads: &["cas"], nemeses: &[] },
-    Lure { bug: Bug::ResourceVersionSplicedWrong, workloads: &["cas", "watch"], nemeses: &[] },
-    Lure { bug: Bug::EventLostAtResume, workloads: &["watch"], nemeses: &[] },
-    Lure { bug: Bug::EventRepeatedAtResume, workloads: &["watch"], nemeses: &[] },
-    Lure { bug: Bug::RenewalForgotten, workloads: &["lease"], nemeses: &[] },
-    Lure { bug: Bug::FenceIgnored, workloads: &["append", "bank", "lock"], nemeses: &[] },
+    Lure {
+        bug: Bug::StaleReadIndex,
+        workloads: &["register", "cas", "objects", "set"],
+        nemeses: &["latency"],
+        round: LONG,
+    },
+    Lure { bug: Bug::PreconditionIgnored, workloads: &["cas"], nemeses: &[], round: SHORT },
+    Lure { bug: Bug::ResourceVersionSplicedWrong, workloads: &["cas", "watch"], nemeses: &[], round: SHORT },
+    Lure { bug: Bug::EventLostAtResume, workloads: &["watch"], nemeses: &[], round: SHORT },
+    Lure { bug: Bug::EventRepeatedAtResume, workloads: &["watch"], nemeses: &[], round: SHORT },
+    Lure { bug: Bug::RenewalForgotten, workloads: &["lease"], nemeses: &[], round: SHORT },
+    Lure { bug: Bug::FenceIgnored, workloads: &["append", "bank", "lock"], nemeses: &[], round: SHORT },
 ];
 
 /// How a site is made for a number of masters and a seed.
@@ -85,7 +93,7 @@ async fn hunt(bug: Bug, site: MakeSite<'_>, disks: bool) -> Result<Hunt> {
         let disks = nemeses.iter().any(|nemesis| nemesis.need == nemeses::Need::Disk);
         let plan = Plan {
             masters: 3,
-            length: ROUND,
+            length: lure.round,
             seed,
             workloads: lure.workloads.iter().filter_map(|name| workloads::named(name)).collect(),
             nemeses,

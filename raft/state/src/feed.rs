@@ -11,7 +11,7 @@ use bytes::Bytes;
 use planted_bugs::planted;
 use tokio::sync::watch;
 
-use crate::history::History;
+use crate::history::{History, Stored};
 use crate::port::{Batch, BoxFuture, Cursor, ReadError, WatchError};
 use crate::snapshot::partition;
 use crate::{Event, Keyring, Revision, Snapshot};
@@ -131,6 +131,7 @@ impl Feed {
     /// Ends every watch with this reason.
     pub fn stop(&self, reason: String) {
         self.stopped.send_replace(Some(reason));
+        self.revision.send_modify(|_| {});
         self.wake_all();
     }
 
@@ -151,9 +152,8 @@ impl Feed {
     pub async fn at(&self, revision: Revision) -> Result<Snapshot, ReadError> {
         let mut snapshot = self.snapshot();
         let floor = snapshot.compacted();
-        let compacted = ReadError::Compacted { requested: revision, floor };
         if revision < floor {
-            return Err(compacted);
+            return Err(ReadError::Compacted { requested: revision, floor });
         }
         if revision > snapshot.revision() {
             return Err(ReadError::DeadlineExceeded { current: snapshot.revision() });
@@ -162,7 +162,10 @@ impl Feed {
         let mut events = Vec::new();
         let mut position = revision;
         while position < current {
-            let page = self.events_after(position, usize::MAX).await.map_err(|_| compacted.clone())?;
+            let page = self.events_after(position, usize::MAX).await.map_err(|error| match error {
+                WatchError::Compacted { floor, .. } => ReadError::Compacted { requested: revision, floor },
+                WatchError::Stopping(reason) => ReadError::Stopping(reason),
+            })?;
             let Some(last) = page.last() else { break };
             position = last.revision;
             events.extend(page);
@@ -184,15 +187,36 @@ impl Feed {
             }
         }
         let floor = self.snapshot().compacted();
-        let compacted = WatchError::Compacted { requested: after, floor };
         if after < floor {
-            return Err(compacted);
+            return Err(WatchError::Compacted { requested: after, floor });
         }
         let mut page = self.history.after(after, HISTORY_PAGE).await;
         if planted!(DeletionLostInHistory) {
             page.retain(|stored| stored.record.payload.is_some());
         }
-        page.iter().map(|stored| stored.event(&*self.keyring).ok_or_else(|| compacted.clone())).collect()
+        match page.iter().map(|stored| stored.event(&*self.keyring)).collect() {
+            Some(events) => Ok(events),
+            None if page.iter().any(Stored::is_compacted) => Err(self.compacted(after).await),
+            None => Err(WatchError::Stopping(format!("an event after revision {after} does not open"))),
+        }
+    }
+
+    /// What became of history above `requested` while it was being read: it was compacted, by a command or an installed
+    /// snapshot, which may be told here only a moment later. Clients are told the floor that is in force then.
+    async fn compacted(&self, requested: Revision) -> WatchError {
+        let mut published = self.revision.subscribe();
+        loop {
+            if let Some(reason) = self.stopped.borrow().clone() {
+                return WatchError::Stopping(reason);
+            }
+            let floor = self.snapshot().compacted();
+            if requested < floor {
+                return WatchError::Compacted { requested, floor };
+            }
+            if published.changed().await.is_err() {
+                return WatchError::Stopping("the store is closed".to_owned());
+            }
+        }
     }
 
     /// A cursor over the events of `prefix` above `after`.

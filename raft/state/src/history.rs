@@ -24,6 +24,11 @@ pub trait History: Send + Sync + 'static {
 }
 
 impl Stored {
+    /// Whether what its event needs is compacted.
+    pub fn is_compacted(&self) -> bool {
+        self.record.previous.is_some() && self.previous.is_none()
+    }
+
     /// The event that this version was; `None` when what it needs is compacted or does not open.
     pub fn event(&self, keyring: &dyn Keyring) -> Option<Event> {
         let previous = match self.record.previous {
