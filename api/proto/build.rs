@@ -4,7 +4,7 @@ use prost::Message;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=proto");
-    let descriptors = protox::compile(["peer.proto", "backup.proto", "etcd/rpc.proto"], ["proto"])?;
+    let descriptors = protox::compile(["peer.proto", "backup.proto", "otlp.proto", "etcd/rpc.proto"], ["proto"])?;
     tonic_prost_build::configure().bytes(".").compile_fds(descriptors)?;
     let mut descriptors = protox::compile(
         ["trireme/v1/store.proto", "trireme/v1/maintenance.proto", "trireme/v1/cluster.proto"],

@@ -14,6 +14,12 @@ pub mod backup {
     tonic::include_proto!("trireme.backup.v1");
 }
 
+/// What a collector of traces takes.
+#[allow(missing_docs, unreachable_pub, unused_qualifications, clippy::all)]
+pub mod otlp {
+    tonic::include_proto!("trireme.otlp");
+}
+
 /// The etcd v3 API, as its clients speak it. The three packages refer to each other by these names.
 #[allow(missing_docs, unreachable_pub, unused_qualifications, clippy::all)]
 pub mod etcd {

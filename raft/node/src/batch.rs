@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use openraft::impls::ProgressResponder;
+use raft_trace::{Context, Span};
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::config::Limits;
@@ -23,6 +24,8 @@ pub(crate) struct Item {
     pub(crate) encoded: Bytes,
     /// Told once whether the log took it.
     pub(crate) verdict: Verdict,
+    /// The span that it is a part of, when it is traced.
+    pub(crate) trace: Option<Context>,
 }
 
 /// Who wants to know whether the log took a proposal.
@@ -74,6 +77,7 @@ pub(crate) async fn run(
         if record::is_compressed(&payload) {
             increment(&metrics.compressed_entries);
         }
+        let spans: Vec<Span> = batch.iter().filter_map(|item| item.trace).map(|of| span(of, batch.len())).collect();
         let verdicts: Vec<Verdict> = batch.into_iter().map(|item| item.verdict).collect();
         metrics.batch_proposals.record(verdicts.len() as u64);
         let (responder, committed, completed) = ProgressResponder::new();
@@ -85,7 +89,7 @@ pub(crate) async fn run(
         let metrics = metrics.clone();
         tokio::spawn(async move {
             let is_committed = committed.await.is_ok();
-            drop(slot);
+            drop((slot, spans));
             if is_committed {
                 metrics.commit_us.record_elapsed(started);
             }
@@ -95,6 +99,13 @@ pub(crate) async fn run(
             }
         });
     }
+}
+
+/// From the proposal of an entry to its commit, for one of those that share it.
+fn span(part_of: Context, sharing: usize) -> Span {
+    let mut span = Span::part_of(part_of, "commit");
+    span.say("trireme.proposals", sharing as u64);
+    span
 }
 
 /// Raft has stopped: everything is refused, so that it finds another way.

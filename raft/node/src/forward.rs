@@ -7,6 +7,7 @@ use api_proto::peer as pb;
 use bytes::Bytes;
 use futures::stream::{self, Stream};
 use parking_lot::Mutex;
+use raft_trace::Context;
 use tokio::sync::{Semaphore, mpsc};
 use tonic::Status;
 
@@ -96,7 +97,7 @@ impl Forwarder {
         forwarder
     }
 
-    pub(crate) fn send(&self, ticket: u64, commands: Bytes) {
+    pub(crate) fn send(&self, ticket: u64, commands: Bytes, trace: Option<Context>) {
         let mut unanswered = self.unanswered.lock();
         if unanswered.broken {
             let _ = self.verdicts.send((ticket, false));
@@ -104,7 +105,8 @@ impl Forwarder {
         }
         unanswered.tickets.entry(ticket).or_insert(0);
         // A queue that closes just now means that the stream is about to be broken, and this ticket is among its own.
-        let _ = self.proposals.send(pb::Proposal { ticket, commands });
+        let trace = trace.map(|trace| Bytes::copy_from_slice(&trace.to_bytes())).unwrap_or_default();
+        let _ = self.proposals.send(pb::Proposal { ticket, commands, trace });
     }
 
     pub(crate) fn is_broken(&self) -> bool {
@@ -172,7 +174,7 @@ mod tests {
     fn a_message_makes_room_when_all_that_it_carried_is_answered() {
         let mut unanswered = Unanswered::new();
         let proposals = |tickets: &[u64]| -> Vec<pb::Proposal> {
-            tickets.iter().map(|ticket| pb::Proposal { ticket: *ticket, commands: Bytes::new() }).collect()
+            tickets.iter().map(|ticket| pb::Proposal { ticket: *ticket, ..pb::Proposal::default() }).collect()
         };
         let room = |unanswered: &Unanswered| unanswered.slots.available_permits() - MESSAGES_IN_FLIGHT;
         unanswered.send(&proposals(&[1, 2]));

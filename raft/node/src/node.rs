@@ -12,6 +12,7 @@ use raft_state::port::{
     BoxFuture, Cursor, Kind, LeaseTime, Member, ProposeError, ReadError, ReadLevel, Standing, Store, WatchError,
 };
 use raft_state::{Command, Outcome, Revision, Snapshot};
+use raft_trace::Span;
 use tokio::sync::watch;
 
 use crate::compare::Word;
@@ -298,7 +299,10 @@ impl Node {
         }
         let started = Instant::now();
         let limit = self.limits.proposal_bytes;
-        let (first, encoded, outcomes) = self.registry.enter(&commands, |ids, commands| {
+        // From here to the outcome applied on this member.
+        let span = raft_trace::current().map(|request| Span::part_of(request, "propose"));
+        let trace = span.as_ref().map(Span::context);
+        let (first, encoded, outcomes) = self.registry.enter(&commands, trace, |ids, commands| {
             let encoded = crate::machine::encode(ids, commands);
             if encoded.len() > limit {
                 return Err(ProposeError::TooLarge { bytes: encoded.len(), limit });
@@ -307,7 +311,7 @@ impl Node {
         })?;
         drop(commands);
         let _leave = Leave { registry: &self.registry, first };
-        if !self.entrance.send(first, encoded) {
+        if !self.entrance.send(first, encoded, trace) {
             return Err(stopping());
         }
         match tokio::time::timeout_at(deadline.into(), outcomes).await {

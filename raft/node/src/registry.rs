@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use raft_state::{Command, CommandId, Outcome};
+use raft_trace::Context;
 use tokio::sync::oneshot;
 
 /// What a caller of `propose` waits for.
@@ -27,6 +28,8 @@ struct Waiting {
     since: Instant,
     commands: usize,
     encoded: Bytes,
+    /// The span that it is a part of, when it is traced.
+    trace: Option<Context>,
     done: oneshot::Sender<Vec<Outcome>>,
 }
 
@@ -55,6 +58,7 @@ impl Registry {
     pub(crate) fn enter<E>(
         &self,
         commands: &[Command],
+        trace: Option<Context>,
         encode: impl FnOnce(Ids, &[Command]) -> Result<Bytes, E>,
     ) -> Result<(u64, Bytes, Outcomes), E> {
         let (done, outcomes) = oneshot::channel();
@@ -65,9 +69,8 @@ impl Registry {
             inner.next += count as u64;
             let low_water = inner.waiting.first_key_value().map_or(first, |(lowest, _)| *lowest) - 1;
             // Entered before it is encoded, so that no later proposal's low-water mark passes it.
-            inner
-                .waiting
-                .insert(first, Waiting { since: Instant::now(), commands: count, encoded: Bytes::new(), done });
+            let (since, encoded) = (Instant::now(), Bytes::new());
+            inner.waiting.insert(first, Waiting { since, commands: count, encoded, trace, done });
             Ids { boot: self.boot, first, low_water }
         };
         let encoded = match encode(ids, commands) {
@@ -88,9 +91,10 @@ impl Registry {
         self.inner.lock().waiting.remove(&first);
     }
 
-    /// The encoding of a proposal that still waits, once there is one.
-    pub(crate) fn encoded(&self, first: u64) -> Option<Bytes> {
-        self.inner.lock().waiting.get(&first).map(|w| w.encoded.clone()).filter(|encoded| !encoded.is_empty())
+    /// The encoding of a proposal that still waits, once there is one, and the span that it is a part of.
+    pub(crate) fn encoded(&self, first: u64) -> Option<(Bytes, Option<Context>)> {
+        let inner = self.inner.lock();
+        inner.waiting.get(&first).filter(|w| !w.encoded.is_empty()).map(|w| (w.encoded.clone(), w.trace))
     }
 
     /// The first sequences of all that still waits.
@@ -137,7 +141,7 @@ mod tests {
         let mut seen = None;
         let commands = vec![Command::Compact { revision: 1 }; commands];
         let (.., outcomes) = registry
-            .enter(&commands, |ids, _| {
+            .enter(&commands, None, |ids, _| {
                 seen = Some(ids);
                 Ok::<_, Infallible>(Bytes::from_static(b"x"))
             })

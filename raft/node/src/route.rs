@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use raft_trace::Context;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -36,10 +37,10 @@ pub(crate) struct Entrance {
 impl Entrance {
     /// Sends a proposal on its way: straight into the next entry while this member leads, so that no other task has to be
     /// woken for it, else by the router. False when this member is stopping.
-    pub(crate) fn send(&self, first: u64, encoded: Bytes) -> bool {
+    pub(crate) fn send(&self, first: u64, encoded: Bytes, trace: Option<Context>) -> bool {
         if self.leader.borrow().leader == Some(self.id) {
             let verdict = Verdict { ticket: first, listener: self.verdicts.clone() };
-            return self.batches.send(Item { encoded, verdict }).is_ok();
+            return self.batches.send(Item { encoded, verdict, trace }).is_ok();
         }
         self.fresh.send(first).is_ok()
     }
@@ -143,14 +144,14 @@ impl Router {
     }
 
     fn send(&self, way: &mut Way, first: u64) {
-        let Some(encoded) = self.registry.encoded(first) else { return };
+        let Some((encoded, trace)) = self.registry.encoded(first) else { return };
         match way {
             Way::Here => {
                 let verdict = Verdict { ticket: first, listener: self.verdicts.clone() };
                 // Closed only while this member stops.
-                let _ = self.batches.send(Item { encoded, verdict });
+                let _ = self.batches.send(Item { encoded, verdict, trace });
             }
-            Way::There(forwarder) => forwarder.send(first, encoded),
+            Way::There(forwarder) => forwarder.send(first, encoded, trace),
             // Sent as soon as there is a leader.
             Way::Nowhere => {}
         }

@@ -102,6 +102,7 @@ pub async fn run(args: Args) -> Result<()> {
         etcd: None,
         serves: server::Serves::Kubernetes,
         backups: None,
+        tracing: None,
     };
     let mut master = tokio::spawn(server::start(options, stop.clone()));
     let tls = tls::anonymous_client(&ca_pem)?;

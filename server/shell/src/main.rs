@@ -44,6 +44,7 @@ mod tls;
 mod together;
 mod tokens;
 mod top;
+mod traces;
 mod ui;
 mod web;
 

@@ -67,6 +67,7 @@ pub struct Client {
     address: SocketAddr,
     sender: http2::SendRequest<Full<Bytes>>,
     bearer: Option<Arc<str>>,
+    trace: Option<Arc<str>>,
 }
 
 /// An answer, read whole.
@@ -125,7 +126,7 @@ impl Client {
             .handshake(TokioIo::new(stream))
             .await?;
         tokio::spawn(connection);
-        Ok(Self { address, sender, bearer: None })
+        Ok(Self { address, sender, bearer: None, trace: None })
     }
 
     /// Whether the server has said goodbye, or the connection is gone.
@@ -140,6 +141,13 @@ impl Client {
         self
     }
 
+    /// The same connection, with a `traceparent` on every request.
+    #[must_use]
+    pub fn with_trace(mut self, traceparent: &str) -> Self {
+        self.trace = Some(traceparent.into());
+        self
+    }
+
     /// Sends a request; the answer's body is still to be read.
     ///
     /// # Errors
@@ -151,6 +159,9 @@ impl Client {
         }
         if let Some(token) = &self.bearer {
             request = request.header(http::header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        if let Some(trace) = &self.trace {
+            request = request.header("traceparent", &**trace);
         }
         let mut sender = self.sender.clone();
         sender.ready().await?;

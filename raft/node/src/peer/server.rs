@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use api_proto::peer as pb;
 use futures::stream::{self, BoxStream, StreamExt};
 use parking_lot::Mutex;
+use raft_trace::Context;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -151,7 +152,11 @@ impl MemberService {
                 for proposal in message.proposals {
                     let verdict = Verdict { ticket: proposal.ticket, listener: listener.clone() };
                     // Closed only while this member stops; the stream breaks with it.
-                    let _ = batches.send(Item { encoded: proposal.commands, verdict });
+                    let _ = batches.send(Item {
+                        encoded: proposal.commands,
+                        verdict,
+                        trace: Context::from_bytes(&proposal.trace),
+                    });
                 }
             };
             let _ = failed.send(status);

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
+use axum::middleware::from_fn_with_state;
 use raft_node::{Autopilot, Compaction, Identity, LEVEL, Limits, Node, NodeConfig, PeerTls, Scrub, Timing};
 use raft_state::port::{Kind, Member, Standing, Store};
 use rustls::ServerConfig;
@@ -21,7 +22,7 @@ use crate::keyring::Keyring;
 use crate::mistakes::Mistakes;
 use crate::observe::{self, Observed};
 use crate::pki::Authority;
-use crate::{backups, etcd, join, notify, rotation, serve, stop, tls};
+use crate::{backups, etcd, join, notify, rotation, serve, stop, tls, traces};
 
 /// `trireme server`
 #[derive(Debug, clap::Args)]
@@ -93,6 +94,8 @@ pub struct Args {
     level: u32,
     #[command(flatten)]
     backups: backups::Args,
+    #[command(flatten)]
+    traces: traces::Args,
 }
 
 /// A member as the command line gives it.
@@ -143,6 +146,8 @@ pub struct Options {
     pub serves: Serves,
     /// Backups to be made while it leads, and where they lie, for people.
     pub backups: Option<(backups::Plan, String)>,
+    /// Which requests are traced, when any are.
+    pub tracing: Option<traces::Tracing>,
 }
 
 /// What a master serves.
@@ -174,6 +179,7 @@ pub async fn run(args: Args) -> Result<()> {
     let authority = mistakes.take(Authority::open(&files.ca, &args.tls_dir.join("ca.key")));
     let keyring = mistakes.take(Keyring::open(&args.tls_dir.join("secrets.key")));
     let backups = mistakes.take(args.backups.plan()).flatten();
+    let tracing = mistakes.take(args.traces.begin(&args.name)).flatten();
     mistakes.end()?;
     let (Some(place), Some(credentials), Some(authority), Some(keyring)) = (place, credentials, authority, keyring)
     else {
@@ -218,8 +224,19 @@ pub async fn run(args: Args) -> Result<()> {
         None => None,
     };
     let serves = if args.store_only { Serves::Store } else { Serves::Kubernetes };
-    let options =
-        Options { node, keyring, authority, credentials, peer_tls, files, api_listener, etcd, serves, backups };
+    let options = Options {
+        node,
+        keyring,
+        authority,
+        credentials,
+        peer_tls,
+        files,
+        api_listener,
+        etcd,
+        serves,
+        backups,
+        tracing,
+    };
     start(options, stop::on_signal()?).await
 }
 
@@ -300,8 +317,19 @@ impl Place {
 /// Runs a master until `stop` turns true, then hands leadership over and drains. One that is removed from the cluster ends
 /// by itself.
 pub async fn start(options: Options, mut stop: watch::Receiver<bool>) -> Result<()> {
-    let Options { node, keyring, authority, credentials, peer_tls, files, api_listener, etcd, serves, backups } =
-        options;
+    let Options {
+        node,
+        keyring,
+        authority,
+        credentials,
+        peer_tls,
+        files,
+        api_listener,
+        etcd,
+        serves,
+        backups,
+        tracing,
+    } = options;
     make_folder(&node.data_dir)?;
     let (data_dir, name) = (node.data_dir.clone(), node.name.clone());
     let certificates = Arc::new(observe::Certificates::default());
@@ -322,7 +350,11 @@ pub async fn start(options: Options, mut stop: watch::Receiver<bool>) -> Result<
     }
     tracing::info!(address = %api_listener.local_addr()?, "serving the API");
 
-    work.serve(|closing| serve::run(api_listener, tls, faces.router, closing));
+    let router = match tracing {
+        Some(tracing) => faces.router.layer(from_fn_with_state(Arc::new(tracing), traces::traced)),
+        None => faces.router,
+    };
+    work.serve(|closing| serve::run(api_listener, tls, router, closing));
     if let Some(port) = etcd {
         let member = etcd::Member { node: node.clone(), data_dir: data_dir.clone() };
         let face = etcd::face(node.clone(), member, node.cluster_id().to_owned(), serves);

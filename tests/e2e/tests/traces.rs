@@ -1,0 +1,107 @@
+//! Traces: one write over two members, seen by a collector that speaks OTLP.
+
+#![allow(missing_docs)]
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use api_proto::otlp::{ExportTraceServiceRequest, Span, span};
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use prost::Message;
+use serde_json::json;
+use tests_e2e::Cluster;
+use tokio::net::TcpListener;
+
+const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+const CLIENT: &str = "b7ad6b7169203331";
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Spans by the member that sent them.
+type Collected = Arc<Mutex<Vec<(String, Span)>>>;
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What a collector does with a request.
+async fn take(collected: Collected, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let is_otlp = request.uri().path() == "/v1/traces" && request.headers()["content-type"] == "application/x-protobuf";
+    let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let decoded = ExportTraceServiceRequest::decode(body);
+    let (true, Ok(decoded)) = (is_otlp, decoded) else {
+        let mut refused = Response::new(Full::default());
+        *refused.status_mut() = StatusCode::BAD_REQUEST;
+        return Ok(refused);
+    };
+    for of_resource in decoded.resource_spans {
+        let attributes = of_resource.resource.unwrap_or_default().attributes;
+        let member = attributes.iter().find(|attribute| attribute.key == "service.instance.id");
+        let member = member.map(|attribute| format!("{:?}", attribute.value)).unwrap_or_default();
+        let spans = of_resource.scope_spans.into_iter().flat_map(|scope| scope.spans);
+        collected.lock().expect("no panic").extend(spans.map(|span| (member.clone(), span)));
+    }
+    Ok(Response::new(Full::default()))
+}
+
+/// A collector on a port of its own.
+async fn collector() -> Result<(String, Collected)> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let endpoint = format!("http://{}", listener.local_addr()?);
+    let collected = Collected::default();
+    let shared = collected.clone();
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            let shared = shared.clone();
+            let service = service_fn(move |request| take(shared.clone(), request));
+            tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(socket), service));
+        }
+    });
+    Ok((endpoint, collected))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_is_followed_from_a_follower_to_the_leader() -> Result<()> {
+    let (endpoint, collected) = collector().await?;
+    let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()), ("TRIREME_TRACE_SHARE", "0")];
+    let cluster = Cluster::with_variables(3, 0, &variables)?;
+    let leader = cluster.leader().await?;
+    let follower = (leader + 1) % 3;
+    let client = cluster.client(follower).await?.with_trace(&format!("00-{TRACE}-{CLIENT}-01"));
+    let object = json!({"metadata": {"name": "traced"}});
+    client.post("/api/v1/namespaces/default/configmaps", &object).await?.success()?;
+    // One that its client does not record.
+    let client = cluster.client(follower).await?.with_trace(&format!("00-{}-{CLIENT}-00", "1".repeat(32)));
+    client.get("/api/v1/namespaces").await?.success()?;
+
+    let begun = Instant::now();
+    let spans = loop {
+        let spans = collected.lock().expect("no panic").clone();
+        if spans.len() >= 3 {
+            break spans;
+        }
+        ensure!(begun.elapsed() < PATIENCE, "these spans came: {spans:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    ensure!(spans.iter().all(|(_, span)| hex(&span.trace_id) == TRACE), "only what is to be traced: {spans:?}");
+    let by_name: BTreeMap<&str, &(String, Span)> =
+        spans.iter().map(|entry| (entry.1.name.split(' ').next().unwrap_or_default(), entry)).collect();
+    let named = |name: &str| by_name.get(name).copied().with_context(|| format!("no span {name} in {spans:?}"));
+    let ((at, request), (_, propose), (led_by, commit)) = (named("POST")?, named("propose")?, named("commit")?);
+    ensure!(hex(&request.parent_span_id) == CLIENT && request.kind() == span::Kind::Server, "{request:?}");
+    ensure!(propose.parent_span_id == request.span_id && commit.parent_span_id == propose.span_id, "{spans:?}");
+    ensure!(at.contains(&format!("m{}", follower + 1)) && led_by.contains(&format!("m{}", leader + 1)), "{spans:?}");
+    ensure!(request.start_time_unix_nano <= propose.start_time_unix_nano, "{spans:?}");
+    ensure!(propose.end_time_unix_nano <= request.end_time_unix_nano, "{spans:?}");
+    let said = request.attributes.iter().find(|attribute| attribute.key == "http.response.status_code");
+    ensure!(said.is_some_and(|said| format!("{:?}", said.value).contains("201")), "{request:?}");
+    Ok(())
+}
