@@ -15,8 +15,8 @@ use crate::grpc::Source;
 
 /// How long the latest state may take to be read.
 const READ_LIMIT: Duration = Duration::from_secs(30);
-/// Where there is none yet, a leader makes one after so long, or one interval if that is shorter: a cluster that was made a
-/// moment ago holds nothing.
+/// Where there is none yet, the first is made by a process of this age, or of one interval if that is shorter: a cluster that
+/// was made a moment ago holds nothing.
 const FIRST: Duration = Duration::from_secs(60);
 /// After the first failure; twice as long after each that follows.
 const RETRY: Duration = Duration::from_secs(5);
@@ -29,13 +29,14 @@ pub struct Office {
     source: Source,
     plan: Plan,
     state: Arc<State>,
+    begun: Instant,
 }
 
 impl Office {
     /// Tells in `state` what it does. `place`: for people.
     pub fn new(node: Arc<Node>, source: Source, plan: Plan, place: String, state: Arc<State>) -> Self {
         state.planned(place, plan.every);
-        Self { node, source, plan, state }
+        Self { node, source, plan, state, begun: Instant::now() }
     }
 
     /// Runs until it is dropped, or the store ends.
@@ -49,9 +50,9 @@ impl Office {
 
     /// For as long as this member leads. What has begun is brought to its end all the same: two backups do no harm.
     async fn serve(&self, standing: &mut watch::Receiver<Standing>) {
-        let (began, mut failures) = (Instant::now(), 0);
+        let mut failures = 0;
         loop {
-            let attempt = match self.until_due(began.elapsed()).await {
+            let attempt = match self.until_due().await {
                 Ok(Duration::ZERO) => self.make().await.map(|()| Duration::ZERO),
                 other => other,
             };
@@ -76,12 +77,12 @@ impl Office {
         }
     }
 
-    /// How long until the next is due, by what lies at the target, and since when this member leads.
-    async fn until_due(&self, leads_for: Duration) -> Result<Duration> {
+    /// How long until the next is due, by what lies at the target.
+    async fn until_due(&self) -> Result<Duration> {
         let all = self.plan.place.list(Some(&self.source.cluster)).await?;
         self.state.found(&all);
         let every = self.plan.every;
-        let first = every.min(FIRST).saturating_sub(leads_for);
+        let first = every.min(FIRST).saturating_sub(self.begun.elapsed());
         Ok(all.last().map_or(first, |last| left(last.taken_s, every, now_s())))
     }
 
