@@ -299,6 +299,16 @@ impl StateStore {
 pub struct Examined(Loaded);
 
 impl Examined {
+    /// One that lies elsewhere than in a database of ours.
+    pub fn elsewhere(state: State, applied: Applied) -> Self {
+        Self(Loaded { state, applied, filed: Filed::default() })
+    }
+
+    /// What it holds.
+    pub fn into_state(self) -> (State, Applied) {
+        (self.0.state, self.0.applied)
+    }
+
     /// What it was applied up to.
     pub fn applied(&self) -> &Applied {
         &self.0.applied

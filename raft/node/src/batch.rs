@@ -1,12 +1,12 @@
 //! Group commit: what waits at the leader shares a log entry.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Bytes;
 use openraft::impls::ProgressResponder;
 use raft_trace::{Context, Span};
 use tokio::sync::{Semaphore, mpsc};
+use tokio::time::Instant;
 
 use crate::config::Limits;
 use crate::level::{Feature, Levels};

@@ -5,17 +5,19 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use openraft::alias::SnapshotOf;
 use parking_lot::Mutex;
-use raft_log::{Examined, StateStore};
+use raft_log::Examined;
 use raft_state::Keyring;
-use tokio::sync::oneshot;
 
+use crate::ground::StateDisk;
 use crate::host;
 use crate::machine::decode_applied;
 use crate::metrics::Metrics;
+use crate::simulated::{beside, blocking, is_simulated};
 use crate::types::{SnapshotMeta, TypeConfig};
 
 /// A folder that holds the state as of one applied index. Clones share it.
@@ -49,21 +51,25 @@ impl Checkpoint {
 
     /// One that came from a peer: every file is what the peer read. Now it is read whole, as a start would, for what the peer
     /// read may be damaged. Installing it moves it away.
-    pub(crate) async fn received(path: PathBuf, keyring: Arc<dyn Keyring>) -> io::Result<Self> {
+    pub(crate) async fn received(
+        path: PathBuf,
+        store: Arc<dyn StateDisk>,
+        keyring: Arc<dyn Keyring>,
+    ) -> io::Result<Self> {
         let checkpoint = Self::at(path);
         checkpoint.retire();
-        let examined = checkpoint.examine(keyring).await?;
+        let examined = checkpoint.examine(store, keyring).await?;
         *checkpoint.0.examined.lock() = Some(examined);
         Ok(checkpoint)
     }
 
     /// Reads it whole, on a thread of its own.
-    pub(crate) async fn examine(&self, keyring: Arc<dyn Keyring>) -> io::Result<Examined> {
+    pub(crate) async fn examine(&self, store: Arc<dyn StateDisk>, keyring: Arc<dyn Keyring>) -> io::Result<Examined> {
         let (path, (done, examined)) = (self.path().to_owned(), oneshot::channel());
-        std::thread::Builder::new().name("examine".to_owned()).spawn(move || {
+        beside("examine", move || {
             host::be_ordinary();
             // Whoever asked may have given up.
-            drop(done.send(StateStore::examine(&path, keyring)));
+            drop(done.send(store.examine(&path, keyring)));
         })?;
         Ok(examined.await.map_err(io::Error::other)??)
     }
@@ -92,7 +98,7 @@ type Snapshot = SnapshotOf<TypeConfig, Checkpoint>;
 /// The checkpoints of this member.
 pub(crate) struct Checkpoints {
     folder: PathBuf,
-    store: Arc<StateStore>,
+    store: Arc<dyn StateDisk>,
     latest: Mutex<Option<(SnapshotMeta, Checkpoint)>>,
     /// The state was replaced by a snapshot of another member, and there is no checkpoint of it yet.
     outdated: AtomicBool,
@@ -103,8 +109,12 @@ pub(crate) struct Checkpoints {
 
 impl Checkpoints {
     /// Takes up the latest complete checkpoint of an earlier life and removes what else lies about. Blocks.
-    pub(crate) fn open(folder: &Path, store: Arc<StateStore>, metrics: Arc<Metrics>) -> io::Result<Self> {
-        raft_log::make_folder(folder)?;
+    pub(crate) fn open(folder: &Path, store: Arc<dyn StateDisk>, metrics: Arc<Metrics>) -> io::Result<Self> {
+        if is_simulated() {
+            fs::create_dir_all(folder)?;
+        } else {
+            raft_log::make_folder(folder)?;
+        }
         let mut complete: Vec<(u64, PathBuf)> = Vec::new();
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();
@@ -116,7 +126,7 @@ impl Checkpoints {
         }
         complete.sort();
         let latest = match complete.pop() {
-            Some((_, path)) => Some((decode_applied(&StateStore::inspect(&path)?)?, Checkpoint::at(path))),
+            Some((_, path)) => Some((decode_applied(&store.inspect(&path)?)?, Checkpoint::at(path))),
             None => None,
         };
         for (_, path) in complete {
@@ -160,7 +170,7 @@ impl Checkpoints {
         let (folder, store) = (self.folder.clone(), self.store.clone());
         let started = Instant::now();
         self.outdated.store(false, Ordering::Release);
-        let built = tokio::task::spawn_blocking(move || build(&folder, &store)).await.map_err(io::Error::other)?;
+        let built = blocking(move || build(&folder, &*store)).await;
         let (meta, checkpoint) = match built {
             Ok(built) => built,
             Err(e) => {
@@ -180,7 +190,7 @@ impl Checkpoints {
     }
 }
 
-fn build(folder: &Path, store: &StateStore) -> io::Result<(SnapshotMeta, Checkpoint)> {
+fn build(folder: &Path, store: &dyn StateDisk) -> io::Result<(SnapshotMeta, Checkpoint)> {
     let partial = folder.join("partial");
     if partial.exists() {
         fs::remove_dir_all(&partial)?;

@@ -2,11 +2,12 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use raft_state::port::{Standing, Store};
 use raft_state::{Command, Outcome, Refusal, Revision};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::config::Compaction;
 
@@ -43,7 +44,7 @@ pub(crate) async fn run(store: std::sync::Weak<dyn Store>, standing: watch::Rece
 }
 
 async fn propose(store: Arc<dyn Store>, revision: Revision, patience: Duration) {
-    match store.propose(vec![Command::Compact { revision }], Instant::now() + patience).await {
+    match store.propose(vec![Command::Compact { revision }], (Instant::now() + patience).into_std()).await {
         Ok(outcomes) => match outcomes.as_slice() {
             [Outcome::Compacted { revision }] => tracing::info!(revision, "history is compacted"),
             // Nothing was written since the last time.

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use api_proto::peer as pb;
 use futures::future::join_all;
@@ -15,6 +15,7 @@ use raft_state::port::{Refusing, Standing, WhyRefused};
 use raft_state::txn::{Op, Txn};
 use raft_state::{Action, Command};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::fenced::Fence;
 use crate::level::Levels;

@@ -5,15 +5,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, mpsc};
-use std::thread::JoinHandle;
 
 use bytes::Bytes;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 use raft_log::codec;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
+use crate::journal::{Done, Journal, Written};
 use crate::types::{Address, Commands, Entry, LeaderId, LogId, Membership, Payload, Vote, log_id};
 
 /// A log entry as it is stored.
@@ -91,19 +90,10 @@ fn decode_entry(place: u64, record: &[u8]) -> io::Result<Entry> {
 }
 
 /// The log and vote of this member on its disk.
-///
-/// All writes go through one thread in the order they were asked for, so that the Raft core never waits for the database
-/// to make room, and a vote never overtakes an append.
 pub(crate) struct LogDisk {
-    log: Arc<raft_log::Log>,
-    /// `None` only while it is dropped.
-    jobs: Option<mpsc::Sender<Job>>,
-    writer: Option<JoinHandle<()>>,
-    unsynced: Arc<Unsynced>,
+    journal: Box<dyn Journal>,
     found: Mutex<Found>,
 }
-
-type Job = Box<dyn FnOnce(&raft_log::Log) + Send>;
 
 /// What was there when the log was opened, and the vote since.
 struct Found {
@@ -113,33 +103,22 @@ struct Found {
     last: Option<LogId>,
 }
 
-/// Appends that are written but not yet synced.
-#[derive(Default)]
-struct Unsynced {
-    count: Mutex<usize>,
-    none: Condvar,
-}
-
 impl LogDisk {
     /// Opens the log in a folder. Blocks. `before_write` is called before each write, on the thread that writes.
     pub(crate) fn open(folder: &Path, before_write: impl Fn() + Send + 'static) -> io::Result<Self> {
-        let (log, recovered) = raft_log::Log::open(folder)?;
-        let found = Found::read(&log, recovered)?;
-        let log = Arc::new(log);
-        let (jobs, queue) = mpsc::channel::<Job>();
-        let writes = log.clone();
-        let writer = std::thread::Builder::new().name("log-writer".to_owned()).spawn(move || {
-            for job in queue {
-                before_write();
-                job(&writes);
-            }
-        })?;
-        Ok(Self { log, jobs: Some(jobs), writer: Some(writer), unsynced: Arc::default(), found: Mutex::new(found) })
+        let (journal, recovered) = Written::open(folder, before_write)?;
+        Self::on(Box::new(journal), recovered)
+    }
+
+    /// On a journal in which this was found.
+    pub(crate) fn on(journal: Box<dyn Journal>, recovered: raft_log::Recovered) -> io::Result<Self> {
+        let found = Found::read(&*journal, recovered)?;
+        Ok(Self { journal, found: Mutex::new(found) })
     }
 
     /// Has every sync told how long it took.
     pub(crate) fn on_sync(&self, told: raft_log::OnSync) {
-        self.log.on_sync(told);
+        self.journal.on_sync(told);
     }
 
     pub(crate) fn vote(&self) -> Option<Vote> {
@@ -159,101 +138,51 @@ impl LogDisk {
 
     /// Entries `start..end`, up to a limit of bytes. Blocks.
     pub(crate) fn read(&self, start: u64, end: u64, limit: usize) -> io::Result<Vec<Entry>> {
-        let records = self.log.read(start + 1, end.saturating_add(1), limit)?;
+        let records = self.journal.read(start + 1, end.saturating_add(1), limit)?;
         records.iter().map(|(place, record)| decode_entry(*place, record)).collect()
     }
 
     /// Looks through the log from an index on: bytes read, and the index to go on at. Blocks.
     pub(crate) fn look(&self, from: u64, bytes_max: u64) -> Result<(u64, Option<u64>), raft_log::Error> {
-        self.log.look(from, bytes_max)
+        self.journal.look(from, bytes_max)
     }
 
     /// Appends; `done` is called when the entries are on the disk, or will never be.
     pub(crate) fn append(&self, entries: Vec<Entry>, done: impl FnOnce(io::Result<()>) + Send + 'static) {
-        let unsynced = self.unsynced.clone();
-        self.submit(move |log| {
-            *unsynced.count.lock() += 1;
-            // Shared, for the database drops its callback when it refuses, and somebody must still be told.
-            let done = Arc::new(Mutex::new(Some(done)));
-            let tell = move |written: io::Result<()>| {
-                unsynced.finish_one();
-                if let Some(done) = done.lock().take() {
-                    done(written);
-                }
-            };
-            let records: Vec<(u64, Bytes)> = entries.iter().map(encode_entry).collect();
-            let on_disk = tell.clone();
-            let callback =
-                Box::new(move |written: Result<(), raft_log::Error>| on_disk(written.map_err(io::Error::from)));
-            if let Err(e) = log.append(&records, callback) {
-                tell(Err(e.into()));
-            }
-        });
+        self.journal.append(Box::new(move || entries.iter().map(encode_entry).collect()), Box::new(done));
     }
 
     pub(crate) async fn save_vote(&self, vote: Vote) -> io::Result<()> {
         let bytes = codec::encode(&(vote.leader_id.term, vote.leader_id.node_id, vote.committed));
-        self.run(move |log| log.save_vote(&bytes)).await?;
+        done(|done| self.journal.save_vote(bytes, done)).await?;
         self.found.lock().vote = Some(vote);
         Ok(())
     }
 
     /// A hint for the next start: nobody waits for it.
     pub(crate) fn save_committed(&self, committed: &LogId) {
-        let bytes = codec::encode(&stored_id(committed));
-        self.submit(move |log| {
-            if let Err(e) = log.save_committed(&bytes) {
-                tracing::warn!("saving the committed index: {e}");
-            }
-        });
+        self.journal.save_committed(codec::encode(&stored_id(committed)));
     }
 
     pub(crate) async fn truncate_after(&self, last: Option<u64>) -> io::Result<()> {
-        let unsynced = self.unsynced.clone();
-        self.run(move |log| {
-            // What is being synced now must not be marked as the tail after the cut.
-            unsynced.wait_for_none();
-            log.truncate_after(last.map_or(0, |index| index + 1))
-        })
-        .await
+        done(|done| self.journal.truncate_after(last.map_or(0, |index| index + 1), done)).await
     }
 
     pub(crate) async fn purge(&self, upto: LogId) -> io::Result<()> {
-        self.run(move |log| log.purge(upto.index + 1, &codec::encode(&stored_id(&upto)))).await
-    }
-
-    fn submit(&self, job: impl FnOnce(&raft_log::Log) + Send + 'static) {
-        if let Some(jobs) = &self.jobs {
-            // The writer lives as long as this does.
-            let _ = jobs.send(Box::new(job));
-        }
-    }
-
-    async fn run(
-        &self,
-        work: impl FnOnce(&raft_log::Log) -> Result<(), raft_log::Error> + Send + 'static,
-    ) -> io::Result<()> {
-        let (told, done) = oneshot::channel();
-        self.submit(move |log| {
-            // Whoever asked may have stopped.
-            let _ = told.send(work(log));
-        });
-        done.await.map_err(|_| io::Error::other("the thread that writes the log is gone"))?.map_err(io::Error::from)
+        done(|done| self.journal.purge(upto.index + 1, codec::encode(&stored_id(&upto)), done)).await
     }
 }
 
-impl Drop for LogDisk {
-    fn drop(&mut self) {
-        drop(self.jobs.take());
-        if let Some(writer) = self.writer.take() {
-            // It ends once the queue is empty; a panic of it has been reported where it happened.
-            let _ = writer.join();
-        }
-    }
+/// Waits for what a write tells when it is done.
+async fn done(write: impl FnOnce(Done)) -> io::Result<()> {
+    let (told, done) = oneshot::channel();
+    // Whoever asked may have stopped.
+    write(Box::new(move |written| drop(told.send(written))));
+    done.await.map_err(|_| io::Error::other("the thread that writes the log is gone"))?
 }
 
 impl Found {
-    fn read(log: &raft_log::Log, recovered: raft_log::Recovered) -> io::Result<Self> {
+    fn read(journal: &dyn Journal, recovered: raft_log::Recovered) -> io::Result<Self> {
         let vote: Option<(u64, u64, bool)> =
             recovered.vote.map(|bytes| codec::decode("the vote", &bytes)).transpose()?;
         let committed: Option<StoredId> =
@@ -264,29 +193,12 @@ impl Found {
         let last = match recovered.range {
             None => purged,
             Some((_, last)) => {
-                let records = log.read(last, last + 1, usize::MAX)?;
+                let records = journal.read(last, last + 1, usize::MAX)?;
                 records.first().map(|(place, record)| decode_entry(*place, record)).transpose()?.map(|e| e.log_id)
             }
         };
         let vote = vote.map(|(term, node_id, committed)| Vote { leader_id: LeaderId { term, node_id }, committed });
         Ok(Self { vote, committed: committed.map(loaded_id), purged, last })
-    }
-}
-
-impl Unsynced {
-    fn finish_one(&self) {
-        let mut count = self.count.lock();
-        *count -= 1;
-        if *count == 0 {
-            self.none.notify_all();
-        }
-    }
-
-    fn wait_for_none(&self) {
-        let mut count = self.count.lock();
-        while *count > 0 {
-            self.none.wait(&mut count);
-        }
     }
 }
 

@@ -49,9 +49,10 @@ pub(crate) struct Host {
 /// What is to be let go of at the end.
 pub(crate) struct Disk {
     pub(crate) view: Arc<View>,
-    pub(crate) applier: JoinHandle<()>,
+    pub(crate) applier: Option<JoinHandle<()>>,
     pub(crate) dialer: Arc<Dialer>,
-    pub(crate) lock: raft_log::Folder,
+    /// `None` where nobody else could come.
+    pub(crate) lock: Option<raft_log::Folder>,
 }
 
 impl Host {
@@ -62,7 +63,7 @@ impl Host {
         self.runtime.shutdown_timeout(patience);
         dialer.close();
         view.close();
-        if applier.join().is_err() {
+        if applier.is_some_and(|applier| applier.join().is_err()) {
             tracing::error!("the thread that applies the log panicked");
         }
         drop(lock);

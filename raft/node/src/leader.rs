@@ -1,8 +1,9 @@
 //! Who leads, as this member sees it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 /// The leader as far as this member knows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

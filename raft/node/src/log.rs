@@ -10,9 +10,11 @@ use std::sync::Arc;
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
 use openraft::{OptionalSend, RaftLogReader};
 use parking_lot::Mutex;
+use planted_bugs::planted;
 
 use crate::disk::LogDisk;
 use crate::metrics::Metrics;
+use crate::simulated::blocking;
 use crate::size::Size;
 use crate::types::{Entry, LogId, Payload, TypeConfig, Vote};
 use crate::watchdog::Flushes;
@@ -128,8 +130,7 @@ impl Log {
         };
         let disk = self.disk.clone();
         let upto = first.map_or(end, |first| first.min(end));
-        entries =
-            tokio::task::spawn_blocking(move || disk.read(start, upto, limit)).await.map_err(io::Error::other)??;
+        entries = blocking(move || disk.read(start, upto, limit)).await?;
         let next = entries.last().map(|e| e.log_id.index + 1);
         if next == first && next.is_some_and(|next| next < end) {
             // What the disk held ends where memory begins, unless memory moved on meanwhile.
@@ -248,6 +249,7 @@ impl RaftLogStorage<TypeConfig> for Log {
 
     async fn truncate_after(&mut self, last: Option<LogId>) -> Result<(), io::Error> {
         let after = last.map(|id| id.index);
+        let after = if planted!(LogTruncatedTooFar) { after.map(|index| index.saturating_sub(2)) } else { after };
         self.size.truncate(after);
         self.disk.truncate_after(after).await?;
         self.tail.lock().truncate(after);

@@ -6,7 +6,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
-use std::time::Instant;
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
@@ -16,14 +15,17 @@ use openraft::{OptionalSend, RaftSnapshotBuilder};
 use raft_log::{StateStore, codec};
 use raft_state::{Action, Command, CommandId, Epoch, Event, Feed, Keyring, ObjectCommand, Revision, Stamped, State};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
 
 use crate::checkpoint::{Checkpoint, Checkpoints};
 use crate::disk::{StoredId, StoredVoters, loaded_id, stored_id};
 use crate::fence::Retired;
 use crate::fenced::Fence;
+use crate::ground::{Ground, Passed, StateDisk};
 use crate::metrics::{Metrics, increment};
 use crate::record;
 use crate::registry::{Ids, Registry};
+use crate::simulated::{beside, hesitate, is_simulated};
 use crate::trail::Trail;
 use crate::types::{Entry, LogId, Membership, Payload, SnapshotMeta, StoredMembership, TypeConfig};
 use crate::view::View;
@@ -121,10 +123,11 @@ pub(crate) struct Machine {
 /// What opening the state gives.
 pub(crate) struct Opened {
     pub(crate) machine: Machine,
-    pub(crate) store: Arc<StateStore>,
+    pub(crate) store: Arc<dyn StateDisk>,
     pub(crate) view: Arc<View>,
     pub(crate) applied: watch::Receiver<Applied>,
-    pub(crate) thread: JoinHandle<()>,
+    /// `None` in a simulation.
+    pub(crate) thread: Option<JoinHandle<()>>,
 }
 
 /// What the state machine tells others.
@@ -134,18 +137,31 @@ pub(crate) struct Audience {
     pub(crate) retired: Retired,
     pub(crate) trail: Arc<Trail>,
     pub(crate) fence: Fence,
+    /// For tests: who sees what is applied.
+    pub(crate) ground: Option<Arc<dyn Ground>>,
     /// For tests: whether to leave the next entry's commands out.
-    pub(crate) goes_astray: Box<dyn Fn() -> bool + Send>,
+    pub(crate) goes_astray: Box<dyn Fn() -> bool + Send + Sync>,
 }
 
-/// Opens the state under a folder and starts the thread that applies. Blocks.
-pub(crate) fn open(folder: &Path, keyring: Arc<dyn Keyring>, audience: Audience) -> io::Result<Opened> {
-    let Audience { metrics, registry, retired, trail, fence, goes_astray } = audience;
-    let (store, state, found) = StateStore::open(&folder.join("state"), keyring.clone())?;
+/// The state under a folder. Blocks: it is read whole.
+pub(crate) fn load(
+    folder: &Path,
+    keyring: Arc<dyn Keyring>,
+) -> io::Result<(Arc<StateStore>, State, raft_log::Applied)> {
+    let (store, state, found) = StateStore::open(&folder.join("state"), keyring)?;
+    Ok((Arc::new(store), state, found))
+}
+
+/// The state's files, the state, and up to where it was applied.
+pub(crate) type Loaded = (Arc<dyn StateDisk>, State, raft_log::Applied);
+
+/// Takes up a state and starts the thread that applies. Blocks.
+pub(crate) fn open(folder: &Path, loaded: Loaded, keyring: Arc<dyn Keyring>, audience: Audience) -> io::Result<Opened> {
+    let Audience { metrics, registry, retired, trail, fence, ground, goes_astray } = audience;
+    let (store, state, found) = loaded;
     let reported = fence.clone();
     store.on_unreadable(Box::new(move |error| reported.unreadable(error)));
     let position = decode_applied(&found)?;
-    let store = Arc::new(store);
     let checkpoints = Arc::new(Checkpoints::open(&folder.join("snapshots"), store.clone(), metrics.clone())?);
     let snapshot = state.snapshot();
     let (view, feed) = View::new(snapshot, store.clone(), keyring);
@@ -162,13 +178,20 @@ pub(crate) fn open(folder: &Path, keyring: Arc<dyn Keyring>, audience: Audience)
         retired,
         trail,
         fence,
+        ground,
         goes_astray,
         position: position_sender,
         applied: applied_sender,
     };
     applier.announce();
     applier.begin_trail();
-    let thread = std::thread::Builder::new().name("apply".to_owned()).spawn(move || applier.run(queue))?;
+    applier.pass_whole();
+    let thread = if is_simulated() {
+        tokio::spawn(applier.run_beside(queue));
+        None
+    } else {
+        Some(std::thread::Builder::new().name("apply".to_owned()).spawn(move || applier.run(queue))?)
+    };
     let machine = Machine { jobs, checkpoints, position: position_receiver };
     Ok(Opened { machine, store, view, applied, thread })
 }
@@ -176,7 +199,7 @@ pub(crate) fn open(folder: &Path, keyring: Arc<dyn Keyring>, audience: Audience)
 /// Owns the state.
 struct Applier {
     state: State,
-    store: Arc<StateStore>,
+    store: Arc<dyn StateDisk>,
     feed: Arc<Feed>,
     checkpoints: Arc<Checkpoints>,
     metrics: Arc<Metrics>,
@@ -184,7 +207,8 @@ struct Applier {
     retired: Retired,
     trail: Arc<Trail>,
     fence: Fence,
-    goes_astray: Box<dyn Fn() -> bool + Send>,
+    ground: Option<Arc<dyn Ground>>,
+    goes_astray: Box<dyn Fn() -> bool + Send + Sync>,
     position: watch::Sender<SnapshotMeta>,
     applied: watch::Sender<Applied>,
 }
@@ -192,11 +216,23 @@ struct Applier {
 impl Applier {
     fn run(mut self, mut jobs: mpsc::UnboundedReceiver<Job>) {
         while let Some(job) = jobs.blocking_recv() {
-            // Whoever asked may have stopped; the state goes on all the same.
-            match job {
-                Job::Apply(run, done) => drop(done.send(self.apply(run))),
-                Job::Install(checkpoint, done) => drop(done.send(self.install(checkpoint))),
-            }
+            self.job(job);
+        }
+    }
+
+    /// The same as a task, in a simulation.
+    async fn run_beside(mut self, mut jobs: mpsc::UnboundedReceiver<Job>) {
+        while let Some(job) = jobs.recv().await {
+            hesitate().await;
+            self.job(job);
+        }
+    }
+
+    fn job(&mut self, job: Job) {
+        // Whoever asked may have stopped; the state goes on all the same.
+        match job {
+            Job::Apply(run, done) => drop(done.send(self.apply(run))),
+            Job::Install(checkpoint, done) => drop(done.send(self.install(checkpoint))),
         }
     }
 
@@ -265,6 +301,7 @@ impl Applier {
             self.compact(to);
         }
         self.trail.push(entry.log_id.index, self.state.snapshot().hash());
+        self.pass(&entry.log_id, Some((&commands, &applied)));
         events.extend(applied.events);
         let mut outcomes = applied.outcomes.into_iter();
         Ok(ids.into_iter().map(|(id, count)| (id, outcomes.by_ref().take(count).collect())).collect())
@@ -273,7 +310,7 @@ impl Applier {
     /// Deletes what nobody can read any more, beside everything else.
     fn compact(&self, to: Revision) {
         let (store, metrics, fence) = (self.store.clone(), self.metrics.clone(), self.fence.clone());
-        let spawned = std::thread::Builder::new().name("compact".to_owned()).spawn(move || {
+        let spawned = beside("compact", move || {
             let started = Instant::now();
             match store.compact(to) {
                 Ok(()) => metrics.compaction_us.record_elapsed(started),
@@ -296,6 +333,7 @@ impl Applier {
         self.checkpoints.outdate();
         self.feed.reset(self.state.snapshot());
         self.begin_trail();
+        self.pass_whole();
         self.announce();
         increment(&self.metrics.snapshots_installed);
         self.metrics.snapshot_install_us.record_elapsed(started);
@@ -307,6 +345,20 @@ impl Applier {
     fn begin_trail(&self) {
         if let Some(last) = self.position.borrow().last_log_id {
             self.trail.begin(last.index, self.state.snapshot().hash());
+        }
+    }
+
+    /// Has the whole state seen, where somebody looks.
+    fn pass_whole(&self) {
+        if let Some(last) = self.position.borrow().last_log_id {
+            self.pass(&last, None);
+        }
+    }
+
+    fn pass(&self, id: &LogId, entry: Option<(&[Stamped], &raft_state::Applied)>) {
+        if let Some(ground) = &self.ground {
+            let leader = (id.leader_id.term, id.leader_id.node_id);
+            ground.applied(Passed { index: id.index + 1, leader, entry, after: &self.state.snapshot() });
         }
     }
 

@@ -127,7 +127,7 @@ impl Node {
     /// # Errors
     /// When no leader answers before the deadline.
     pub async fn cluster_status(&self, deadline: Instant) -> Result<ClusterStatus, AdminError> {
-        self.admin.status(deadline).await
+        self.admin.status(deadline.into()).await
     }
 
     /// When the leader counts members as alive, caught up, dead.
@@ -142,7 +142,7 @@ impl Node {
     /// # Errors
     /// When a living member has its name, or no leader did it before the deadline.
     pub async fn add_member(&self, member: &Member, deadline: Instant) -> Result<u64, AdminError> {
-        self.admin.add(member, deadline).await
+        self.admin.add(member, deadline.into()).await
     }
 
     /// Lets a master vote that was demoted, and waits until it does. When it cannot yet, says what it waits for.
@@ -150,7 +150,7 @@ impl Node {
     /// # Errors
     /// When it is a read replica or leaving, or no leader did it before the deadline.
     pub async fn promote(&self, id: u64, deadline: Instant) -> Result<String, AdminError> {
-        self.admin.set_kind(id, Kind::Master, deadline).await
+        self.admin.set_kind(id, Kind::Master, deadline.into()).await
     }
 
     /// Takes a voter's vote; it goes on as a learner until it is promoted. With no other master waiting, a second voter
@@ -159,7 +159,7 @@ impl Node {
     /// # Errors
     /// When the rest could not go on, or no leader did it before the deadline.
     pub async fn demote(&self, id: u64, deadline: Instant) -> Result<(), AdminError> {
-        self.admin.set_kind(id, Kind::Standby, deadline).await.map(drop)
+        self.admin.set_kind(id, Kind::Standby, deadline.into()).await.map(drop)
     }
 
     /// Removes a member for good. While it lives it has [`Autopilot::drain`](crate::Autopilot::drain) to finish what it
@@ -168,7 +168,7 @@ impl Node {
     /// # Errors
     /// When the rest could not go on, or no leader did it before the deadline.
     pub async fn remove(&self, id: u64, deadline: Instant) -> Result<(), AdminError> {
-        self.admin.set_kind(id, Kind::Leaving, deadline).await.map(drop)
+        self.admin.set_kind(id, Kind::Leaving, deadline.into()).await.map(drop)
     }
 
     /// Says where a member is to be reached by the others. Itself it must be told to listen there.
@@ -176,7 +176,7 @@ impl Node {
     /// # Errors
     /// When there is no such member, another has that address, or no leader did it before the deadline.
     pub async fn set_peer_address(&self, id: u64, peer_address: &str, deadline: Instant) -> Result<(), AdminError> {
-        self.admin.set_address(id, peer_address, deadline).await
+        self.admin.set_address(id, peer_address, deadline.into()).await
     }
 
     /// Hands leadership to a member, whoever has it.
@@ -184,7 +184,7 @@ impl Node {
     /// # Errors
     /// When that member does not vote or does not answer, or it has not taken over before the deadline.
     pub async fn transfer(&self, to: u64, deadline: Instant) -> Result<(), AdminError> {
-        self.admin.transfer(to, deadline).await
+        self.admin.transfer(to, deadline.into()).await
     }
 
     /// This member was told to leave, and has stopped serving: the others need not wait for it any longer.
@@ -192,7 +192,7 @@ impl Node {
     /// # Errors
     /// When it was not told to leave, or no leader heard it before the deadline.
     pub async fn leave(&self, deadline: Instant) -> Result<(), AdminError> {
-        self.admin.leave(deadline).await
+        self.admin.leave(deadline.into()).await
     }
 
     /// What this member counts.
@@ -283,8 +283,8 @@ impl Node {
 
     /// Lets what is on its way arrive, through the successor perhaps.
     async fn finish_proposals(&self) {
-        let deadline = Instant::now() + FINISH_PROPOSALS;
-        while !self.registry.waiting().is_empty() && Instant::now() < deadline {
+        let deadline = tokio::time::Instant::now() + FINISH_PROPOSALS;
+        while !self.registry.waiting().is_empty() && tokio::time::Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     }
@@ -297,7 +297,7 @@ impl Node {
         if let Some(refusing) = self.word.refuses(&commands) {
             return Err(ProposeError::ReadOnly(refusing));
         }
-        let started = Instant::now();
+        let started = tokio::time::Instant::now();
         let limit = self.limits.proposal_bytes;
         // From here to the outcome applied on this member.
         let span = raft_trace::current().map(|request| Span::part_of(request, "propose"));

@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use api_proto::peer as pb;
 use openraft::ReadPolicy;
+use openraft::async_runtime::watch::WatchReceiver;
 use planted_bugs::planted;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
 
 use crate::leader::LeaderView;
 use crate::metrics::Metrics;
+use crate::peer::answers::Moment;
 use crate::peer::dial::{Dialer, Lane};
 use crate::peer::exchange::Exchange;
 use crate::types::Raft;
@@ -142,11 +145,25 @@ impl Rounds {
         if self.quiet.load(Ordering::Relaxed) {
             return None;
         }
-        let confirmation = self.raft.get_read_log_id(ReadPolicy::ReadIndex);
-        match tokio::time::timeout(self.patience, confirmation).await {
-            Ok(Ok((read, _))) => Some(read.index()),
-            _ => None,
+        let begun = self.dialer.answers.now();
+        let confirmation = async {
+            let (read, _) = self.raft.get_read_log_id(ReadPolicy::ReadIndex).await.ok()?;
+            // openraft may be content with older answers; those to its question are on their way then.
+            self.dialer.answers.until(|| self.is_followed_since(begun)).await;
+            Some(read.index())
+        };
+        tokio::time::timeout(self.patience, confirmation).await.ok().flatten()
+    }
+
+    /// Whether a quorum has answered what was sent after this.
+    fn is_followed_since(&self, begun: Moment) -> bool {
+        if planted!(OldAnswerConfirms) {
+            return true;
         }
+        let metrics = self.raft.metrics();
+        let now = metrics.borrow_watched();
+        let voters = now.membership_config.membership().get_joint_config();
+        self.dialer.answers.quorum(now.vote.leader_id, now.id, voters).is_some_and(|moment| moment > begun)
     }
 
     /// As a follower: the leader confirms for us.

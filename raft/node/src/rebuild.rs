@@ -13,6 +13,7 @@ use crate::disk::LogDisk;
 use crate::fenced;
 use crate::members::admission;
 use crate::peer::dial::Dialer;
+use crate::simulated::{Dice, blocking};
 use crate::types::LogId;
 
 /// What makes up a member's memory, in its data folder.
@@ -79,7 +80,7 @@ pub(crate) async fn begin_anew(
     })
     .await?;
     // Another birth than the old one's: nobody must take it for the member that it was.
-    let asking = Identity { cluster, member: config.id, birth: rand::random::<u64>().max(1) };
+    let asking = Identity { cluster, member: config.id, birth: Dice.id() };
     let admitted = admission::ask_to_be_taken_in(config, &asking, &dialer(&asking)).await;
     let folder = config.data_dir.clone();
     blocking(move || {
@@ -109,10 +110,6 @@ fn set_aside(folder: &Path) -> io::Result<()> {
     }
     fs::File::open(&aside)?.sync_all()?;
     fs::File::open(folder)?.sync_all()
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }
 
 #[cfg(test)]

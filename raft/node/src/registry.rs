@@ -1,13 +1,14 @@
 //! Proposals of this member that wait for their outcomes.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 use raft_state::{Command, CommandId, Outcome};
 use raft_trace::Context;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 /// What a caller of `propose` waits for.
 pub(crate) type Outcomes = oneshot::Receiver<Vec<Outcome>>;

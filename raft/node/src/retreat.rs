@@ -4,11 +4,12 @@
 //! gives leadership away first, and goes on voting until the other voters that live are a quorum: a cluster with one member
 //! down must not lose another for a bit that nobody needs yet. Then it fences itself, and is rebuilt as any fenced member.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use raft_state::port::Standing;
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 use crate::fenced::Fence;
 use crate::members::admin::{Admin, ClusterStatus, MemberStatus};

@@ -91,20 +91,8 @@ impl Router {
         let mut batch = Vec::new();
         loop {
             tokio::select! {
-                count = self.fresh.recv_many(&mut batch, 1024) => {
-                    if count == 0 {
-                        return;
-                    }
-                    for first in batch.drain(..) {
-                        self.send(&mut way, first);
-                    }
-                }
-                Some((first, accepted)) = self.heard.recv() => {
-                    if !accepted && self.registry.encoded(first).is_some() {
-                        self.refused.insert(first);
-                        retry_at = retry_at.min(Instant::now() + RETRY);
-                    }
-                }
+                // What comes in all the time comes last.
+                biased;
                 changed = self.leader.changed() => {
                     if changed.is_err() {
                         return;
@@ -127,6 +115,20 @@ impl Router {
                         }
                     }
                     retry_at = Instant::now() + DOUBT;
+                }
+                Some((first, accepted)) = self.heard.recv() => {
+                    if !accepted && self.registry.encoded(first).is_some() {
+                        self.refused.insert(first);
+                        retry_at = retry_at.min(Instant::now() + RETRY);
+                    }
+                }
+                count = self.fresh.recv_many(&mut batch, 1024) => {
+                    if count == 0 {
+                        return;
+                    }
+                    for first in batch.drain(..) {
+                        self.send(&mut way, first);
+                    }
                 }
             }
         }

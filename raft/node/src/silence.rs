@@ -5,7 +5,9 @@
 //! So each look counts little more than the time between two looks, however long ago the last one was. Where nobody is
 //! starved this is the time by the clock.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::config::Timing;
 

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use crate::faults::Faults;
+use crate::simulated::blocking;
 
 /// Between looks. A fast disk takes a quarter of the reserve meanwhile, at most.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -54,7 +55,7 @@ impl Space {
             let folder = self.folder.clone();
             let free = match pretended {
                 Some(pretended) => Some(pretended),
-                None => tokio::task::spawn_blocking(move || free_bytes(&folder)).await.ok().flatten(),
+                None => blocking(move || Ok(free_bytes(&folder))).await.ok().flatten(),
             };
             // What cannot be known is no reason to stop.
             let Some(free) = free else { continue };

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use openraft::ServerState;
 use openraft::alias::InstantOf;
 use openraft::async_runtime::watch::WatchReceiver;
 use raft_state::port::{Member, Standing};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::compare::Word;
 use crate::config::Timing;
@@ -17,6 +18,7 @@ use crate::exit::Exit;
 use crate::leader::{Contact, LeaderView};
 use crate::machine::Applied;
 use crate::metrics::{Metrics, increment};
+use crate::peer::dial::Dialer;
 use crate::silence::Silence;
 use crate::types::{Fatal, Raft, TypeConfig};
 
@@ -32,6 +34,7 @@ pub(crate) struct Observer {
     pub(crate) name: String,
     pub(crate) timing: Timing,
     pub(crate) contact: Arc<Contact>,
+    pub(crate) dialer: Arc<Dialer>,
     pub(crate) applied: watch::Receiver<Applied>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) standing: watch::Sender<Standing>,
@@ -80,6 +83,7 @@ impl Observer {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let running = tokio::select! {
+                biased;
                 changed = changes.changed() => changed.is_ok(),
                 _ = ticks.tick() => true,
             };
@@ -197,8 +201,9 @@ impl Observer {
         if now.membership_config.voter_ids().eq([now.id]) {
             return true;
         }
-        let acked = now.last_quorum_acked.map(|at| openraft::Instant::elapsed(&*at));
-        acked.is_some_and(|since| since < self.timing.election_max)
+        let voters = now.membership_config.membership().get_joint_config();
+        let followed = self.dialer.answers.quorum(now.vote.leader_id, now.id, voters);
+        followed.is_some_and(|moment| moment.at.elapsed() < self.timing.election_max)
     }
 
     fn count(&self, old: &Standing, new: &Standing, is_leader: bool) {

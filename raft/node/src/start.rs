@@ -22,6 +22,7 @@ use crate::faults::Faults;
 use crate::fence::Retired;
 use crate::fenced::{self, Fence};
 use crate::form::form_cluster;
+use crate::ground::{Found, Ground};
 use crate::host::{self, Disk, Host};
 use crate::leader::{Contact, LeaderView};
 use crate::leases::{Keeper, Leases};
@@ -39,7 +40,7 @@ use crate::node::Node;
 use crate::peer::dial::Dialer;
 use crate::peer::gate::Gate;
 use crate::peer::network::{Network, Suspicion};
-use crate::peer::port;
+use crate::peer::port::{self, Door};
 use crate::peer::server::MemberService;
 use crate::peer::snapshot::Receiver;
 use crate::reads::{Reads, Rounds};
@@ -48,6 +49,7 @@ use crate::registry::Registry;
 use crate::retreat::{self, Leave, Retreat};
 use crate::route::Router;
 use crate::scrub::Scrubber;
+use crate::simulated::{Dice, is_simulated};
 use crate::space::Space;
 use crate::standing::Observer;
 use crate::successor::Successor;
@@ -118,12 +120,17 @@ impl StartError {
 pub struct Hooks {
     /// Links that can be cut.
     pub faults: Option<Arc<Faults>>,
+    /// Another disk and network. The member then runs on the runtime that starts it, on which nothing may run beside.
+    pub ground: Option<Arc<dyn Ground>>,
     /// Instead of ending the process.
     pub exit: Exit,
 }
 
 pub(crate) async fn start(config: NodeConfig, hooks: Hooks) -> Result<Arc<Node>, StartError> {
     config.check().map_err(StartError::Config)?;
+    if hooks.ground.is_some() {
+        return assemble(config, hooks).await.map(|(node, _)| node);
+    }
     let mut starting = Starting(Some(host::runtime(&config.name)?));
     let work = starting.0.as_ref().map(|runtime| runtime.spawn(assemble(config, hooks)));
     let assembled = work.expect("a runtime was made").await;
@@ -146,14 +153,11 @@ impl Drop for Starting {
 /// Opens the disk and the peer port, settles which member this is, and puts Raft between them.
 async fn assemble(config: NodeConfig, hooks: Hooks) -> Result<(Arc<Node>, Disk), StartError> {
     let config = Arc::new(config);
-    let listener = TcpListener::bind(config.peer_listen)
-        .await
-        .map_err(|source| StartError::Listen { address: config.peer_listen, source })?;
-    let server = port::Certificate::new(config.tls.clone()).map_err(StartError::Tls)?;
+    let door = open_door(&config, &hooks).await?;
     let shared = Shared {
         metrics: Arc::default(),
         flushes: Arc::default(),
-        registry: Arc::new(Registry::new(boot_id())),
+        registry: Arc::new(Registry::new(Dice.id())),
         retired: Retired::default(),
         trail: Arc::default(),
         hooks,
@@ -161,7 +165,7 @@ async fn assemble(config: NodeConfig, hooks: Hooks) -> Result<(Arc<Node>, Disk),
     let dialer = |identity: &Identity| {
         let letterhead =
             Letterhead { cluster: identity.cluster.clone(), id: identity.member, retired: shared.retired.clone() };
-        Dialer::new(letterhead, &config.tls, &config.timing, shared.hooks.faults.clone())
+        Dialer::new(letterhead, &config.tls, &config.timing, &shared.hooks)
     };
     let stores = match open(&config, &shared).await {
         Err(Trouble::Fenced(why)) => match rebuild::begin_anew(&config, dialer, &why).await {
@@ -170,11 +174,11 @@ async fn assemble(config: NodeConfig, hooks: Hooks) -> Result<(Arc<Node>, Disk),
         },
         opened => opened,
     };
-    let Stores { lock, known, log_is_empty, log, state, received } =
+    let Stores { lock, known, log_is_empty, log, state, database, received } =
         stores.map_err(|trouble| StartError::of(&config, trouble))?;
     let (closing, closed) = watch::channel(false);
     let gate = Gate { cluster: known.cluster.clone(), birth: known.birth, member: Arc::default() };
-    port::serve(listener, server, gate.clone(), closed);
+    door.serve(gate.clone(), closed);
     let asking = Identity { member: config.id, ..known.clone() };
     let admission = admission::settle(&config, known, log_is_empty, &dialer(&asking)).await;
     let admission =
@@ -183,26 +187,40 @@ async fn assemble(config: NodeConfig, hooks: Hooks) -> Result<(Arc<Node>, Disk),
     let Opened { machine, store, view, applied, thread } = state;
     let log_size = log.size();
     let (alarm, rings) = retreat::alarm();
-    let scrubber = Scrubber {
+    let scrubber = database.map(|state| Scrubber {
         config: config.scrub,
         folder: config.data_dir.clone(),
         log: log.disk(),
-        state: store,
+        state,
         checkpoints: machine.checkpoints(),
         metrics: shared.metrics.clone(),
         alarm: alarm.clone(),
-    };
+    });
     let raft_config = Arc::new(config.raft().map_err(StartError::Config)?);
-    let suspicion = Suspicion { alarm, keyring: config.keyring.clone() };
+    let suspicion = Suspicion { alarm, store, keyring: config.keyring.clone() };
     let network = Network { dialer: dialer.clone(), suspicion };
     let raft = Raft::build(admission.identity.member, raft_config, network, log, machine)
         .await
         .map_err(|e| StartError::Raft(e.to_string()))?;
     tokio::spawn(snapshots::run(raft.clone(), log_size, config.limits, shared.metrics.clone()));
-    tokio::spawn(scrubber.run());
+    if let Some(scrubber) = scrubber {
+        tokio::spawn(scrubber.run());
+    }
     let disk = Disk { view: view.clone(), applier: thread, dialer: dialer.clone(), lock };
     let port = Port { gate, closing, received };
     Ok((run(&config, shared, Core { raft, dialer, view, applied, rings }, port, admission), disk))
+}
+
+/// Opens the peer port, with nobody behind it yet.
+async fn open_door(config: &NodeConfig, hooks: &Hooks) -> Result<Door, StartError> {
+    if let Some(ground) = &hooks.ground {
+        return Ok(Door::Ground(ground.clone()));
+    }
+    let listener = TcpListener::bind(config.peer_listen)
+        .await
+        .map_err(|source| StartError::Listen { address: config.peer_listen, source })?;
+    let certificate = port::Certificate::new(config.tls.clone()).map_err(StartError::Tls)?;
+    Ok(Door::Socket(listener, certificate))
 }
 
 /// What all parts of a member have in common.
@@ -324,6 +342,7 @@ fn run(config: &NodeConfig, shared: Shared, core: Core, port: Port, admission: A
         name: config.name.clone(),
         timing: config.timing,
         contact: contact.clone(),
+        dialer: dialer.clone(),
         applied: applied.clone(),
         metrics: metrics.clone(),
         standing: standing_sender,
@@ -385,12 +404,15 @@ fn run(config: &NodeConfig, shared: Shared, core: Core, port: Port, admission: A
 
 /// What lies in the data folder.
 struct Stores {
-    lock: raft_log::Folder,
+    /// `None` where nobody else could come.
+    lock: Option<raft_log::Folder>,
     /// Whose folder it is.
     known: Identity,
     log_is_empty: bool,
     log: Log,
     state: Opened,
+    /// The state's, where it has one.
+    database: Option<Arc<raft_log::StateStore>>,
     /// Where snapshots of others arrive.
     received: Receiver,
 }
@@ -401,34 +423,49 @@ async fn open(config: &NodeConfig, shared: &Shared) -> Result<Stores, Trouble> {
     let (id, folder, keyring) = (config.id, config.data_dir.clone(), config.keyring.clone());
     let (metrics, flushes, faults) = (shared.metrics.clone(), shared.flushes.clone(), shared.hooks.faults.clone());
     let astray = faults.clone();
+    let ground = shared.hooks.ground.clone();
     let audience = Audience {
         metrics: metrics.clone(),
         registry: shared.registry.clone(),
         retired: shared.retired.clone(),
         trail: shared.trail.clone(),
         fence: Fence::new(&folder, shared.hooks.exit.clone()),
+        ground: shared.hooks.ground.clone(),
         goes_astray: Box::new(move || astray.as_ref().is_some_and(|faults| faults.goes_astray(id))),
     };
     let work = move || {
-        let lock = raft_log::Folder::lock(&folder)?;
+        let lock = if ground.is_some() { None } else { Some(raft_log::Folder::lock(&folder)?) };
         if let Some(why) = fenced::reason(&folder)? {
             return Err(Trouble::Fenced(why));
         }
-        let disk = LogDisk::open(&folder.join("log"), move || {
-            if let Some(faults) = &faults {
-                faults.wait_for_disk(id);
+        let (disk, database, loaded): (_, _, machine::Loaded) = match ground {
+            Some(ground) => {
+                let Found { journal, recovered, store, state, applied } = ground.open(keyring.clone())?;
+                (LogDisk::on(journal, recovered)?, None, (store, state, applied))
             }
-        })?;
+            None => {
+                let disk = LogDisk::open(&folder.join("log"), move || {
+                    if let Some(faults) = &faults {
+                        faults.wait_for_disk(id);
+                    }
+                })?;
+                let (store, state, applied) = machine::load(&folder, keyring.clone())?;
+                (disk, Some(store.clone()), (store, state, applied))
+            }
+        };
         let nothing_logged = disk.extent().1.is_none();
-        let state = machine::open(&folder, keyring.clone(), audience)?;
+        let state = machine::open(&folder, loaded, keyring.clone(), audience)?;
         rebuild::check_together(&disk, state.machine.applied())?;
         let log = Log::new(disk, flushes, metrics.clone());
         // A restored cluster begins with a state and no log.
         let log_is_empty = nothing_logged && state.machine.applied().is_none();
         let known = admission::remembered(&folder, &config_of, log_is_empty)?;
-        let received = Receiver::new(folder.join("incoming"), keyring, metrics)?;
-        Ok(Stores { lock, known, log_is_empty, log, state, received })
+        let received = Receiver::new(folder.join("incoming"), state.store.clone(), keyring, metrics)?;
+        Ok(Stores { lock, known, log_is_empty, log, state, database, received })
     };
+    if is_simulated() {
+        return work();
+    }
     let (done, opened) = oneshot::channel();
     std::thread::Builder::new().name("open".to_owned()).spawn(move || {
         // The database's threads and apply inherit it.
@@ -437,16 +474,6 @@ async fn open(config: &NodeConfig, shared: &Shared) -> Result<Stores, Trouble> {
         drop(done.send(work()));
     })?;
     opened.await.map_err(|gone| Trouble::Other(io::Error::other(gone))).flatten()
-}
-
-/// Tells the processes of one member's life apart. Unguessable it need not be, only never the same twice.
-fn boot_id() -> u64 {
-    loop {
-        let id = rand::random();
-        if id != 0 {
-            return id;
-        }
-    }
 }
 
 /// Watchers wake for events of their own resource. Now and then they learn that the store has moved on without one, so

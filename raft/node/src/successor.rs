@@ -1,11 +1,12 @@
 //! Elections without waiting for the timeout, when the leader's process is known to be gone.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::raft::TransferLeaderRequest;
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 use crate::leader::{Contact, LeaderView};
 use crate::peer::dial::Dialer;

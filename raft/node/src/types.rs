@@ -15,6 +15,7 @@ openraft::declare_raft_types!(
         D = Commands,
         R = (),
         Node = Address,
+        AsyncRuntime = crate::runtime::Runtime,
 );
 
 /// Encoded commands of one log entry. The log stores these bytes, peers exchange them, and only apply looks inside.

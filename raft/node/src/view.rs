@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use raft_log::StateStore;
 use raft_state::history::{History, Stored};
 use raft_state::port::{BoxFuture, Cursor, ReadError, WatchError};
 use raft_state::{Feed, Keyring, Revision, Snapshot};
+
+use crate::ground::StateDisk;
 
 /// The readers' side of the state. It may outlive the member: what is in memory stays readable, the disk does not.
 pub(crate) struct View {
@@ -15,7 +16,7 @@ pub(crate) struct View {
 }
 
 /// The state on disk, until the member ends.
-struct Closable(RwLock<Option<Arc<StateStore>>>);
+struct Closable(RwLock<Option<Arc<dyn StateDisk>>>);
 
 impl History for Closable {
     fn after(&self, after: Revision, max: usize) -> BoxFuture<'_, Vec<Stored>> {
@@ -30,7 +31,11 @@ impl History for Closable {
 }
 
 impl View {
-    pub(crate) fn new(snapshot: Snapshot, store: Arc<StateStore>, keyring: Arc<dyn Keyring>) -> (Arc<Self>, Arc<Feed>) {
+    pub(crate) fn new(
+        snapshot: Snapshot,
+        store: Arc<dyn StateDisk>,
+        keyring: Arc<dyn Keyring>,
+    ) -> (Arc<Self>, Arc<Feed>) {
         let store = Arc::new(Closable(RwLock::new(Some(store))));
         let feed = Feed::new(snapshot, store.clone(), keyring);
         (Arc::new(Self { feed: feed.clone(), store }), feed)

@@ -4,13 +4,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use openraft::ServerState;
 use openraft::async_runtime::watch::WatchReceiver;
 use parking_lot::Mutex;
 use raft_state::port::Standing;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::config::Timing;
 use crate::exit::Exit;

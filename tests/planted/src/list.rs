@@ -3,15 +3,19 @@
 /// Which machine must find a bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Machines {
-    /// The simulator, `tests/sim`.
+    /// The simulator, `tests/sim`, in its small worlds on a model of consensus.
     pub sim: bool,
+    /// The simulator, in worlds with the consensus that ships.
+    pub shipped: bool,
     /// The black box, `jepsen`.
     pub jepsen: bool,
 }
 
-const SIM: Machines = Machines { sim: true, jepsen: false };
-const JEPSEN: Machines = Machines { sim: false, jepsen: true };
-const BOTH: Machines = Machines { sim: true, jepsen: true };
+const MODEL: Machines = Machines { sim: true, shipped: false, jepsen: false };
+const SIM: Machines = Machines { shipped: true, ..MODEL };
+const SHIPPED: Machines = Machines { sim: false, ..SIM };
+const JEPSEN: Machines = Machines { sim: false, shipped: false, jepsen: true };
+const BOTH: Machines = Machines { jepsen: true, ..SIM };
 
 macro_rules! bugs {
     ($($name:ident, $machines:ident, $text:literal;)*) => {
@@ -51,10 +55,11 @@ macro_rules! bugs {
 bugs! {
     NoFsync, BOTH, "a log append is acknowledged before it is synced";
     VoteNotPersisted, SIM, "a vote is forgotten at a restart";
-    AckBeforeQuorum, SIM, "the leader commits what only it holds";
+    AckBeforeQuorum, MODEL, "the leader commits what only it holds";
     LogTruncatedTooFar, SIM, "a follower that resolves a conflict cuts entries that were committed";
     StaleFollowerRead, BOTH, "a linearizable read is answered from what this member happens to hold";
     StaleReadIndex, BOTH, "a read takes the index of a round that began before it";
+    OldAnswerConfirms, SHIPPED, "a read is confirmed on openraft's word alone, which takes late answers for new ones";
     SnapshotIndexFromMemory, SIM, "a snapshot claims an index newer than what it holds";
     WindowNotInSnapshot, SIM, "outcomes of retried commands are not loaded with a snapshot";
     RetryAppliedTwice, SIM, "a retried command is applied again";

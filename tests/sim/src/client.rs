@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use raft_state::port::Store;
+
 use crate::clock::Clock;
 use crate::consensus::Id;
 use crate::ledger::Ledger;
 use crate::rng::Rng;
-use crate::store::SimStore;
 use crate::tasks::Spawner;
 
 /// The cluster from outside.
 pub struct Cluster {
-    stores: Mutex<BTreeMap<Id, Arc<SimStore>>>,
+    stores: Mutex<BTreeMap<Id, Arc<dyn Store>>>,
     /// Its time.
     pub clock: Clock,
     /// Where clients are spawned.
@@ -28,7 +29,7 @@ impl Cluster {
     }
 
     /// A process serves.
-    pub fn joined(&self, id: Id, store: Arc<SimStore>) {
+    pub fn joined(&self, id: Id, store: Arc<dyn Store>) {
         self.stores.lock().unwrap_or_else(PoisonError::into_inner).insert(id, store);
     }
 
@@ -38,7 +39,7 @@ impl Cluster {
     }
 
     /// One that serves now.
-    pub fn any(&self, rng: &mut Rng) -> Option<Arc<SimStore>> {
+    pub fn any(&self, rng: &mut Rng) -> Option<Arc<dyn Store>> {
         let stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
         let index = rng.index(stores.len());
         stores.values().nth(index).cloned()

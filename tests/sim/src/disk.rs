@@ -7,7 +7,7 @@ use imbl::OrdMap;
 use raft_state::history::{History, Stored};
 use raft_state::port::BoxFuture;
 use raft_state::record::{Place, Scalars};
-use raft_state::{Delta, Keyring, Lease, Outcome, Record, Revision, State};
+use raft_state::{Delta, Keyring, Lease, Outcome, Record, Revision, RosterChange, State};
 
 use crate::clock::Clock;
 use crate::consensus::{Config, Entry, Id, Log, LogId};
@@ -24,6 +24,7 @@ pub struct Image {
     leases: OrdMap<i64, Lease>,
     outcomes: OrdMap<(u64, u64), Outcome>,
     marks: OrdMap<u64, u64>,
+    roster: OrdMap<(u8, u64, String), RosterChange>,
     scalars: Scalars,
     /// Up to which revision compaction has deleted what nobody can read.
     cleared: Revision,
@@ -54,6 +55,9 @@ impl Image {
             for sequence in before..=*mark {
                 self.outcomes.remove(&(*boot, sequence));
             }
+        }
+        for change in &delta.roster {
+            self.roster.insert(place_of(change), change.clone());
         }
         self.scalars = delta.scalars;
         self.applied = applied;
@@ -94,6 +98,9 @@ impl Image {
         for (id, lease) in &self.leases {
             state.load_lease(*id, *lease);
         }
+        for change in self.roster.values() {
+            state.load_roster(change);
+        }
         for ((boot, sequence), outcome) in &self.outcomes {
             state.load_outcome(*boot, *sequence, outcome.clone());
         }
@@ -103,7 +110,8 @@ impl Image {
         state.finish_load(self.scalars).then_some(state)
     }
 
-    fn page(&self, after: Revision, max: usize) -> Vec<Stored> {
+    /// What happened after a revision, for readers of history.
+    pub fn page(&self, after: Revision, max: usize) -> Vec<Stored> {
         let mut page = Vec::new();
         let mut last = after;
         for (place, record) in self.records.range(Place { revision: after + 1, sub: 0 }..) {
@@ -116,6 +124,15 @@ impl Image {
             page.push(Stored { place: *place, record: record.clone(), previous });
         }
         page
+    }
+}
+
+/// Where a change of the roster is kept: a later one of the same takes its place.
+fn place_of(change: &RosterChange) -> (u8, u64, String) {
+    match change {
+        RosterChange::LastId(_) => (0, 0, String::new()),
+        RosterChange::Retired(id) => (1, *id, String::new()),
+        RosterChange::Token(id, _) => (2, 0, id.clone()),
     }
 }
 

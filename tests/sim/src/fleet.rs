@@ -1,13 +1,15 @@
 //! Many worlds, one a thread at a time.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use planted_bugs::Bug;
 
-use crate::plan::Plan;
 use crate::run::{Verdict, Work, run};
+use crate::shipped;
+use crate::shrink::Cuts;
 
 /// What came of many worlds.
 #[derive(Default)]
@@ -28,36 +30,77 @@ pub fn plant(bug: Option<Bug>) {
     assert!(bug.is_none(), "this build has no planted bugs: build with --features planted-bugs");
 }
 
-/// Lives one seed through, with a bug perhaps.
-pub fn one(plan: Plan, bug: Option<Bug>) -> Verdict {
-    plant(bug);
-    run(plan)
+/// Which worlds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind<'a> {
+    /// Small ones, on a model of consensus.
+    Small,
+    /// Those in which the consensus that ships runs, each in a process of this binary, `sim`.
+    Shipped(&'a Path),
+}
+
+impl Kind<'_> {
+    /// Lives one seed through, with this left out, and a bug perhaps; tells at least the last `steps`.
+    pub fn one(self, seed: u64, cuts: &Cuts, bug: Option<Bug>, steps: usize) -> Verdict {
+        match self {
+            Self::Small => {
+                plant(bug);
+                run(cuts.plan(seed))
+            }
+            Self::Shipped(binary) => shipped::process::live(binary, seed, cuts, bug, steps),
+        }
+    }
 }
 
 /// Lives through seeds until one fails, on so many threads.
 pub fn sail(from: u64, seeds: u64, threads: usize, bug: Option<Bug>) -> Fleet {
-    let next = AtomicU64::new(from);
-    let over = AtomicBool::new(false);
-    let fleet = Mutex::new(Fleet::default());
-    std::thread::scope(|scope| {
-        for _ in 0..threads.max(1) {
-            scope.spawn(|| {
-                while !over.load(Ordering::Relaxed) {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= from + seeds {
-                        return;
+    Voyage { kind: Kind::Small, from, seeds, until: None, threads, bug }.sail()
+}
+
+/// Which seeds are lived through, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Voyage<'a> {
+    /// In which worlds.
+    pub kind: Kind<'a>,
+    /// The first seed.
+    pub from: u64,
+    /// How many.
+    pub seeds: u64,
+    /// No world is begun after this.
+    pub until: Option<Instant>,
+    /// Worlds at a time.
+    pub threads: usize,
+    /// What is planted.
+    pub bug: Option<Bug>,
+}
+
+impl Voyage<'_> {
+    /// Lives through them until one fails.
+    pub fn sail(self) -> Fleet {
+        let Self { kind, from, seeds, until, threads, bug } = self;
+        let next = AtomicU64::new(from);
+        let over = AtomicBool::new(false);
+        let fleet = Mutex::new(Fleet::default());
+        std::thread::scope(|scope| {
+            for _ in 0..threads.max(1) {
+                scope.spawn(|| {
+                    while !over.load(Ordering::Relaxed) && until.is_none_or(|until| Instant::now() < until) {
+                        let seed = next.fetch_add(1, Ordering::Relaxed);
+                        if seed >= from + seeds {
+                            return;
+                        }
+                        let verdict = kind.one(seed, &Cuts::default(), bug, 0);
+                        let mut fleet = fleet.lock().unwrap_or_else(PoisonError::into_inner);
+                        fleet.take(seed, &verdict);
+                        if fleet.failed.is_some() {
+                            over.store(true, Ordering::Relaxed);
+                        }
                     }
-                    let verdict = one(Plan::of(seed), bug);
-                    let mut fleet = fleet.lock().unwrap_or_else(PoisonError::into_inner);
-                    fleet.take(seed, &verdict);
-                    if fleet.failed.is_some() {
-                        over.store(true, Ordering::Relaxed);
-                    }
-                }
-            });
-        }
-    });
-    fleet.into_inner().unwrap_or_else(PoisonError::into_inner)
+                });
+            }
+        });
+        fleet.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Fleet {

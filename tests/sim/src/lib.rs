@@ -19,6 +19,7 @@ pub mod net;
 pub mod plan;
 pub mod rng;
 pub mod run;
+pub mod shipped;
 pub mod shrink;
 pub mod store;
 pub mod tasks;

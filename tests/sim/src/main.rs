@@ -1,13 +1,17 @@
 //! `sim SEED` replays one world, `sim --seeds N --from SEED` lives through many.
 
+mod entropy;
+
 use std::io::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Parser;
 use planted_bugs::Bug;
-use tests_sim::fleet::{self, one, sail};
+use tests_sim::fleet::{self, Kind, Voyage};
+use tests_sim::shipped;
 use tests_sim::shrink::{Cuts, report, shrink};
 use tests_sim::workloads;
 
@@ -20,6 +24,15 @@ struct Arguments {
     /// Lives through so many worlds.
     #[arg(long)]
     seeds: Option<u64>,
+    /// Worlds in which the consensus that ships runs, not the small ones on a model of it.
+    #[arg(long)]
+    shipped: bool,
+    /// One of those in this very process, told in few words: what a process of its own is for.
+    #[arg(long, hide = true)]
+    alone: bool,
+    /// As many worlds as begin within so many seconds.
+    #[arg(long)]
+    seconds: Option<u64>,
     /// The first seed.
     #[arg(long, default_value_t = 1)]
     from: u64,
@@ -67,11 +80,28 @@ fn run(arguments: &Arguments) -> Result<bool> {
         None => None,
         Some(name) => Some(Bug::named(name).with_context(|| format!("there is no bug {name}"))?),
     };
-    match (arguments.seed, arguments.seeds) {
-        (Some(seed), None) => replay(arguments, seed, bug),
-        (None, Some(seeds)) => many(arguments, seeds, bug),
-        _ => bail!("give one seed, or --seeds N"),
+    if bug.is_some() && !planted_bugs::ACTIVE {
+        bail!("this build has no planted bugs: build with --features planted-bugs");
     }
+    match (arguments.seed, arguments.seeds, arguments.seconds) {
+        (Some(seed), None, None) if arguments.alone => alone(arguments, seed, bug),
+        (Some(seed), None, None) => replay(arguments, seed, bug),
+        (None, Some(seeds), _) => many(arguments, seeds, bug),
+        (None, None, Some(_)) => many(arguments, u64::MAX - arguments.from, bug),
+        _ => bail!("give one seed, or --seeds N, or --seconds S"),
+    }
+}
+
+fn kind<'a>(arguments: &Arguments, binary: &'a Path) -> Kind<'a> {
+    if arguments.shipped { Kind::Shipped(binary) } else { Kind::Small }
+}
+
+/// Lives a world through in this process.
+fn alone(arguments: &Arguments, seed: u64, bug: Option<Bug>) -> Result<bool> {
+    fleet::plant(bug);
+    let verdict = shipped::run::run(cuts(arguments)?.shipped(seed));
+    say(shipped::process::tell(&verdict, arguments.steps).trim_end());
+    Ok(verdict.findings.is_empty())
 }
 
 fn cuts(arguments: &Arguments) -> Result<Cuts> {
@@ -86,9 +116,10 @@ fn cuts(arguments: &Arguments) -> Result<Cuts> {
 }
 
 fn replay(arguments: &Arguments, seed: u64, bug: Option<Bug>) -> Result<bool> {
-    let cuts = cuts(arguments)?;
-    let verdict = one(cuts.plan(seed), bug);
-    say(report(seed, &cuts, &verdict, arguments.steps).trim_end());
+    let (cuts, binary) = (cuts(arguments)?, std::env::current_exe()?);
+    let kind = kind(arguments, &binary);
+    let verdict = kind.one(seed, &cuts, bug, arguments.steps);
+    say(report(kind, seed, &cuts, &verdict, arguments.steps).trim_end());
     say(&format!("trace {:016x}, {:?}", verdict.hash, verdict.work));
     Ok(verdict.findings.is_empty())
 }
@@ -99,7 +130,10 @@ fn many(arguments: &Arguments, seeds: u64, bug: Option<Bug>) -> Result<bool> {
         None => std::thread::available_parallelism()?.get(),
     };
     let started = Instant::now();
-    let fleet = sail(arguments.from, seeds, threads, bug);
+    let until = arguments.seconds.map(|seconds| started + Duration::from_secs(seconds));
+    let binary = std::env::current_exe()?;
+    let kind = kind(arguments, &binary);
+    let fleet = Voyage { kind, from: arguments.from, seeds, until, threads, bug }.sail();
     let (s, work) = (started.elapsed().as_secs_f64(), fleet.work);
     say(&format!(
         "{} worlds in {s:.1} s ({:.0} a second): {} writes, {} reads, {} events watched, {:.0} s of virtual time",
@@ -114,12 +148,11 @@ fn many(arguments: &Arguments, seeds: u64, bug: Option<Bug>) -> Result<bool> {
         say("nothing found");
         return Ok(true);
     };
-    fleet::plant(bug);
-    let run_one = |cuts: &Cuts| one(cuts.plan(seed), bug);
+    let run_one = |cuts: &Cuts| kind.one(seed, cuts, bug, arguments.steps);
     let (cuts, verdict) = match arguments.whole {
         true => (Cuts::default(), run_one(&Cuts::default())),
-        false => shrink(seed, property, run_one),
+        false => shrink(kind, seed, property, run_one),
     };
-    say(report(seed, &cuts, &verdict, arguments.steps).trim_end());
+    say(report(kind, seed, &cuts, &verdict, arguments.steps).trim_end());
     Ok(false)
 }

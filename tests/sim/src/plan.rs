@@ -77,20 +77,9 @@ impl Plan {
             workloads: Vec::new(),
             length_us,
         };
-        plan.draw_workloads(&mut rng.fork(1));
+        plan.workloads = draw_workloads(&mut rng.fork(1));
         plan.draw_strikes(&mut rng.fork(2));
         plan
-    }
-
-    fn draw_workloads(&mut self, rng: &mut Rng) {
-        for (row, workload) in workloads::ALL.iter().enumerate() {
-            if rng.permille(workload.chance_permille) {
-                self.workloads.push((row, rng.between(1, workload.most)));
-            }
-        }
-        if self.workloads.is_empty() {
-            self.workloads.push((0, 2));
-        }
     }
 
     fn draw_strikes(&mut self, rng: &mut Rng) {
@@ -112,4 +101,18 @@ impl Plan {
             at_us += rng.between(pause_us / 4, 2 * pause_us);
         }
     }
+}
+
+/// Rows of [`workloads::ALL`], each with how much of it.
+pub(crate) fn draw_workloads(rng: &mut Rng) -> Vec<(usize, u64)> {
+    let mut drawn = Vec::new();
+    for (row, workload) in workloads::ALL.iter().enumerate() {
+        if rng.permille(workload.chance_permille) {
+            drawn.push((row, rng.between(1, workload.most)));
+        }
+    }
+    if drawn.is_empty() {
+        drawn.push((0, 2));
+    }
+    drawn
 }

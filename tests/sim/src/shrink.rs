@@ -3,8 +3,10 @@
 use std::fmt::Write as _;
 
 use crate::faults;
-use crate::plan::Plan;
-use crate::run::{Verdict, run};
+use crate::fleet::Kind;
+use crate::plan::{Plan, Strike};
+use crate::run::Verdict;
+use crate::shipped;
 use crate::workloads;
 
 /// Worlds tried at most.
@@ -40,28 +42,82 @@ impl Cuts {
         plan
     }
 
+    /// The same of a world in which the consensus that ships runs.
+    pub fn shipped(&self, seed: u64) -> shipped::plan::Plan {
+        let mut plan = shipped::plan::Plan::of(seed);
+        let mut number = 0;
+        plan.strikes.retain(|_| {
+            number += 1;
+            !self.without.contains(&(number - 1))
+        });
+        if let Some(clients) = &self.clients {
+            plan.workloads.clone_from(clients);
+        }
+        if let Some(length_us) = self.length_us {
+            plan.length_us = length_us;
+            plan.strikes.retain(|strike| strike.at_us < length_us);
+        }
+        plan
+    }
+
+    /// What is left of a seed.
+    fn outline(&self, kind: Kind<'_>, seed: u64) -> Outline {
+        match kind {
+            Kind::Small => {
+                let plan = self.plan(seed);
+                let (members, length_us) = (plan.members, plan.length_us);
+                Outline { members, length_us, strikes: plan.strikes, workloads: plan.workloads }
+            }
+            Kind::Shipped(_) => {
+                let plan = self.shipped(seed);
+                let (members, length_us) = (plan.members, plan.length_us);
+                Outline { members, length_us, strikes: plan.strikes, workloads: plan.workloads }
+            }
+        }
+    }
+
     /// The one command that replays it.
-    pub fn command(&self, seed: u64) -> String {
-        let mut command = format!("./x sim {seed}");
+    pub fn command(&self, kind: Kind<'_>, seed: u64) -> String {
+        let mut command = match kind {
+            Kind::Small => format!("./x sim {seed}"),
+            Kind::Shipped(_) => format!("./x sim --shipped {seed}"),
+        };
+        for argument in self.arguments() {
+            let _ = write!(command, " {argument}");
+        }
+        command
+    }
+
+    /// The same as arguments.
+    pub fn arguments(&self) -> Vec<String> {
+        let mut arguments = Vec::new();
         if !self.without.is_empty() {
             let numbers: Vec<String> = self.without.iter().map(usize::to_string).collect();
-            let _ = write!(command, " --without {}", numbers.join(","));
+            arguments.extend(["--without".to_owned(), numbers.join(",")]);
         }
         if let Some(clients) = &self.clients {
             let named: Vec<String> = if clients.is_empty() { vec!["none".to_owned()] } else { Vec::new() };
             let each = clients.iter().map(|(row, n)| format!("{}={n}", workloads::ALL[*row].name));
             let named: Vec<String> = named.into_iter().chain(each).collect();
-            let _ = write!(command, " --clients {}", named.join(","));
+            arguments.extend(["--clients".to_owned(), named.join(",")]);
         }
         if let Some(length_us) = self.length_us {
-            let _ = write!(command, " --length-us {length_us}");
+            arguments.extend(["--length-us".to_owned(), length_us.to_string()]);
         }
-        command
+        arguments
     }
 }
 
+/// What all plans have.
+struct Outline {
+    members: u64,
+    length_us: u64,
+    strikes: Vec<Strike>,
+    workloads: Vec<(usize, u64)>,
+}
+
 /// The smallest world found that fails in the same property.
-pub fn shrink(seed: u64, property: &str, run_one: impl Fn(&Cuts) -> Verdict) -> (Cuts, Verdict) {
+pub fn shrink(kind: Kind<'_>, seed: u64, property: &str, run_one: impl Fn(&Cuts) -> Verdict) -> (Cuts, Verdict) {
     let mut best = Cuts::default();
     let mut verdict = run_one(&best);
     let mut tries = 0;
@@ -77,7 +133,7 @@ pub fn shrink(seed: u64, property: &str, run_one: impl Fn(&Cuts) -> Verdict) -> 
         }
         fails
     };
-    let whole = Plan::of(seed);
+    let whole = Cuts::default().outline(kind, seed);
     // It need not go on after what was found.
     for factor in [1, 2, 4] {
         let found_us = verdict.findings.first().map_or(whole.length_us, |finding| finding.at_us);
@@ -107,16 +163,19 @@ pub fn shrink(seed: u64, property: &str, run_one: impl Fn(&Cuts) -> Verdict) -> 
 }
 
 /// What people are told of a failure: the findings, the command, the faults that are left, and the end of the trace.
-pub fn report(seed: u64, cuts: &Cuts, verdict: &Verdict, steps: usize) -> String {
+pub fn report(kind: Kind<'_>, seed: u64, cuts: &Cuts, verdict: &Verdict, steps: usize) -> String {
     let mut text = String::new();
     for finding in verdict.findings.iter().take(3) {
         let _ = writeln!(text, "seed {seed}, {} us: {}: {}", finding.at_us, finding.property, finding.text);
     }
-    let _ = writeln!(text, "replay: {}", cuts.command(seed));
-    let plan = cuts.plan(seed);
+    let _ = writeln!(text, "replay: {}", cuts.command(kind, seed));
+    let plan = cuts.outline(kind, seed);
     let _ = writeln!(text, "{} members, {} us, faults:", plan.members, plan.length_us);
     for strike in &plan.strikes {
-        let name = faults::ALL[strike.fault].name;
+        let name = match kind {
+            Kind::Small => faults::ALL[strike.fault].name,
+            Kind::Shipped(_) => shipped::faults::ALL[strike.fault].name,
+        };
         let _ = writeln!(text, "  at {:>8} us for {:>8} us: {name}", strike.at_us, strike.length_us);
     }
     let told = verdict.trace.steps();
@@ -125,9 +184,4 @@ pub fn report(seed: u64, cuts: &Cuts, verdict: &Verdict, steps: usize) -> String
         let _ = writeln!(text, "{step}");
     }
     text
-}
-
-/// [`shrink`] with real runs.
-pub fn shrink_seed(seed: u64, property: &str) -> (Cuts, Verdict) {
-    shrink(seed, property, |cuts| run(cuts.plan(seed)))
 }

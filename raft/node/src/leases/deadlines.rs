@@ -1,10 +1,11 @@
 //! When leases run out, by the clock of one leader. Pure: the time comes in.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use planted_bugs::planted;
 use raft_state::Lease;
+use tokio::time::Instant;
 
 /// The leases of one term of office.
 ///

@@ -1,7 +1,7 @@
 //! The task that counts while this member leads, and asks the leader while it does not.
 
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use api_proto::peer as pb;
 use imbl::OrdMap;
@@ -9,6 +9,7 @@ use imbl::ordmap::DiffItem;
 use raft_state::port::{LeaseTime, Standing, Store};
 use raft_state::{Command, Lease, Outcome};
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 use super::ask::Ask;
 use super::deadlines::{Deadlines, Found};
@@ -76,11 +77,9 @@ impl Keeper {
             let retry = (!waiting.is_empty()).then(|| Instant::now() + RETRY);
             let next = office.deadlines.next().into_iter().chain(retry).min();
             tokio::select! {
+                // What comes in all the time comes last.
+                biased;
                 lost = standing.wait_for(|standing| !standing.leads) => return lost.is_ok(),
-                ask = self.asks.recv() => match ask {
-                    Some(ask) => waiting.push(ask),
-                    None => return false,
-                },
                 Some(ids) = settlements.recv() => {
                     // What was applied shows in the snapshot already; the rest is looked at again.
                     office.learn(self.view.snapshot().leases(), Instant::now());
@@ -88,6 +87,10 @@ impl Keeper {
                         office.deadlines.settle(id, Instant::now());
                     }
                 }
+                ask = self.asks.recv() => match ask {
+                    Some(ask) => waiting.push(ask),
+                    None => return false,
+                },
                 changed = self.applied.changed() => if changed.is_err() {
                     return false;
                 },
@@ -99,7 +102,7 @@ impl Keeper {
     async fn open_office(&self) -> Option<u64> {
         let store = self.store.upgrade()?;
         let command = Command::OpenLeaseOffice { holder: self.boot };
-        let outcomes = store.propose(vec![command], Instant::now() + self.patience * 10).await.ok()?;
+        let outcomes = store.propose(vec![command], (Instant::now() + self.patience * 10).into_std()).await.ok()?;
         match outcomes[..] {
             [Outcome::LeaseOfficeOpened { office }] => Some(office),
             _ => None,
@@ -113,7 +116,7 @@ impl Keeper {
         tokio::spawn(async move {
             let commands =
                 due.iter().map(|(id, grant)| Command::LeaseExpire { id: *id, grant: *grant, office: number });
-            let outcomes = store.propose(commands.collect(), Instant::now() + patience).await;
+            let outcomes = store.propose(commands.collect(), (Instant::now() + patience).into_std()).await;
             if let Err(error) = outcomes {
                 tracing::debug!(%error, "ends of leases have no outcome yet");
             }
@@ -171,6 +174,7 @@ impl Keeper {
                 continue;
             }
             tokio::select! {
+                biased;
                 leads = standing.wait_for(|standing| standing.leads) => return leads.is_ok(),
                 ask = self.asks.recv() => match ask {
                     Some(ask) => waiting.push(ask),
@@ -221,7 +225,7 @@ impl Keeper {
 /// Sleeps until then; for ever when there is no then.
 async fn until(moment: Option<Instant>) {
     match moment {
-        Some(moment) => tokio::time::sleep_until(moment.into()).await,
+        Some(moment) => tokio::time::sleep_until(moment).await,
         None => std::future::pending().await,
     }
 }

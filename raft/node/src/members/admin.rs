@@ -2,7 +2,7 @@
 //! are tried again through elections until the deadline; each is idempotent.
 
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use api_proto::peer as pb;
 use pb::administer_request::Order;
@@ -10,6 +10,7 @@ use pb::administer_response::Result as Answer;
 use raft_state::port::{Kind, Member, Standing, Store};
 use raft_state::{Command, Outcome};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::orders::Orders;
 use crate::leader::LeaderView;
@@ -101,7 +102,7 @@ impl Admin {
 
     async fn mint(&self, deadline: Instant) -> Result<u64, AdminError> {
         let store = self.store.upgrade().ok_or(AdminError::Stopping)?;
-        let minted = store.propose(vec![Command::MintMember], deadline).await;
+        let minted = store.propose(vec![Command::MintMember], deadline.into_std()).await;
         match minted.as_deref() {
             Ok([Outcome::MemberMinted { id }]) => Ok(*id),
             Ok(other) => Err(AdminError::Refused(format!("minting an id came to {other:?}"))),
@@ -145,7 +146,7 @@ impl Admin {
 
     async fn seen(&self, reached: impl FnMut(&Standing) -> bool, deadline: Instant) -> Result<(), AdminError> {
         let mut standing = self.standing.clone();
-        match tokio::time::timeout_at(deadline.into(), standing.wait_for(reached)).await {
+        match tokio::time::timeout_at(deadline, standing.wait_for(reached)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) => Err(AdminError::Stopping),
             Err(_) => Err(AdminError::DeadlineExceeded("the order is in the log, and autopilot is at it".to_owned())),
@@ -159,7 +160,7 @@ impl Admin {
             self.order(Order::Transfer(to), deadline).await?;
             // A transfer is a letter, not a call.
             let attempt = deadline.min(Instant::now() + Duration::from_secs(1));
-            match tokio::time::timeout_at(attempt.into(), standing.wait_for(|s| s.leader == Some(to))).await {
+            match tokio::time::timeout_at(attempt, standing.wait_for(|s| s.leader == Some(to))).await {
                 Ok(Ok(_)) => return Ok(()),
                 Ok(Err(_)) => return Err(AdminError::Stopping),
                 Err(_) if Instant::now() < deadline => {}

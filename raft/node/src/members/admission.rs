@@ -11,7 +11,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 use api_proto::peer as pb;
 use futures::future::join_all;
@@ -21,6 +22,7 @@ use tonic::Code;
 
 use crate::config::NodeConfig;
 use crate::peer::dial::Dialer;
+use crate::simulated::{Dice, blocking};
 use crate::types::Address;
 use crate::wire::{self, PROTOCOL};
 
@@ -57,7 +59,7 @@ pub(crate) fn remembered(folder: &Path, config: &NodeConfig, log_is_empty: bool)
         return Ok(known);
     }
     let member = if log_is_empty && !config.was_admitted() { 0 } else { config.id };
-    let identity = Identity { cluster: config.cluster_id.clone(), member, birth: rand::random::<u64>().max(1) };
+    let identity = Identity { cluster: config.cluster_id.clone(), member, birth: Dice.id() };
     identity.write(folder)?;
     Ok(identity)
 }
@@ -219,6 +221,6 @@ pub(crate) async fn settle(
     let admission = ask_around(config, known, dialer).await;
     // Before the first vote: what is settled must not be forgotten.
     let (folder, identity) = (config.data_dir.clone(), admission.identity.clone());
-    tokio::task::spawn_blocking(move || identity.write(&folder)).await.map_err(std::io::Error::other)??;
+    blocking(move || Ok(identity.write(&folder)?)).await?;
     Ok(admission)
 }

@@ -25,8 +25,9 @@ pub(crate) async fn watch(
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = ticks.tick() => {}
+            biased;
             _ = closed.wait_for(|closed| *closed) => return,
+            _ = ticks.tick() => {}
         }
         let now = standing.borrow().clone();
         if now.ready {

@@ -1,7 +1,8 @@
 //! What a leader sees of the members.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 use openraft::ServerState;
 use openraft::async_runtime::watch::WatchReceiver;

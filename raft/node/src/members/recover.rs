@@ -19,6 +19,7 @@ use crate::disk::LogDisk;
 use crate::machine::{decode_applied, encode};
 use crate::record;
 use crate::registry::Ids;
+use crate::simulated::Dice;
 use crate::types::{Address, Commands, Entry, LeaderId, LogId, Membership, Payload, Vote, log_id};
 
 /// How far the revision leaps: above every one that the old cluster can have handed out.
@@ -82,7 +83,7 @@ pub async fn recover(folder: &Path, keyring: Arc<dyn Keyring>, cluster_id: &str)
     let alone =
         Membership::new(vec![BTreeSet::from([id])], BTreeMap::from([(id, address)])).map_err(io::Error::other)?;
     let term = log.vote().map_or(0, |vote| vote.leader_id.term).max(last.leader_id.term) + 1;
-    let ids = Ids { boot: rand::random::<u64>().max(1), first: 1, low_water: 0 };
+    let ids = Ids { boot: Dice.id(), first: 1, low_water: 0 };
     let leap = record::join([&encode(ids, &[Command::Rebase { by: LEAP }])].into_iter(), false);
     let entries = [Payload::Membership(alone), Payload::Normal(Commands(leap))];
     let entries = entries.into_iter().zip(last.index + 1..);

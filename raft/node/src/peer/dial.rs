@@ -3,18 +3,23 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use api_proto::peer::peer_client::PeerClient;
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use raft_state::port::Standing;
 use tokio::sync::watch;
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+use tokio::time::Instant;
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 
 use crate::config::{PeerTls, Timing};
 use crate::faults::{Faults, Link};
+use crate::ground::Ground;
+use crate::peer::answers::Answers;
+use crate::peer::carrier::Carrier;
 use crate::peer::identity::PEER_NAME;
+use crate::start::Hooks;
 use crate::types::LeaderId;
 use crate::wire::Letterhead;
 
@@ -47,16 +52,22 @@ pub(crate) struct Dialer {
     connect_timeout: Duration,
     silence: Duration,
     faults: Option<Arc<Faults>>,
+    ground: Option<Arc<dyn Ground>>,
     /// `None` once closed.
     channels: Mutex<Option<Channels>>,
     matched: Mutex<BTreeMap<u64, Matched>>,
+    /// Who follows this leader.
+    pub(crate) answers: Answers,
     refusals: Mutex<BTreeMap<u64, (String, Instant)>>,
     /// Where members are, by the latest membership: Raft's own links know only where they were when the links were made.
     addresses: Mutex<BTreeMap<u64, String>>,
 }
 
 /// Connections with the address that each was made for.
-type Channels = BTreeMap<(u64, Lane), (String, Channel)>;
+type Channels = BTreeMap<(u64, Lane), (String, Carrier)>;
+
+/// A client of a peer.
+pub(crate) type Client = PeerClient<Carrier>;
 
 /// What a peer has stored of this leader's log, by its own word.
 #[derive(Clone, Copy)]
@@ -66,28 +77,25 @@ struct Matched {
 }
 
 impl Dialer {
-    pub(crate) fn new(
-        letterhead: Letterhead,
-        tls: &watch::Receiver<PeerTls>,
-        timing: &Timing,
-        faults: Option<Arc<Faults>>,
-    ) -> Self {
+    pub(crate) fn new(letterhead: Letterhead, tls: &watch::Receiver<PeerTls>, timing: &Timing, hooks: &Hooks) -> Self {
         Self {
             letterhead,
             tls: Mutex::new(tls.clone()),
             // A round of votes is worth more than an attempt that hangs.
             connect_timeout: timing.election_max.max(Duration::from_millis(100)),
             silence: (timing.election_max * 4).max(Duration::from_millis(500)),
-            faults,
+            faults: hooks.faults.clone(),
+            ground: hooks.ground.clone(),
             channels: Mutex::new(Some(Channels::new())),
             matched: Mutex::default(),
+            answers: Answers::default(),
             refusals: Mutex::default(),
             addresses: Mutex::default(),
         }
     }
 
     /// A client of a peer. Connects on first use and again at once whenever the connection broke.
-    pub(crate) fn client(&self, peer: u64, address: &str, lane: Lane) -> io::Result<PeerClient<Channel>> {
+    pub(crate) fn client(&self, peer: u64, address: &str, lane: Lane) -> io::Result<Client> {
         let mut channels = self.channels.lock();
         let channels = channels.as_mut().ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected))?;
         // Channels connect anew by themselves, but only with the certificate that they were made with.
@@ -123,7 +131,7 @@ impl Dialer {
     }
 
     /// A client of whoever listens at an address; `peer` is the member believed to be there, 0 when that is not known.
-    pub(crate) fn stranger(&self, peer: u64, address: &str) -> io::Result<PeerClient<Channel>> {
+    pub(crate) fn stranger(&self, peer: u64, address: &str) -> io::Result<Client> {
         self.channel(peer, address, Lane::Control).map(wrap)
     }
 
@@ -134,7 +142,10 @@ impl Dialer {
         drop(channels);
     }
 
-    fn channel(&self, peer: u64, address: &str, lane: Lane) -> io::Result<Channel> {
+    fn channel(&self, peer: u64, address: &str, lane: Lane) -> io::Result<Carrier> {
+        if let Some(ground) = &self.ground {
+            return Ok(Carrier::Ground(ground.clone(), address.to_owned(), lane as usize));
+        }
         let endpoint = Endpoint::from_shared(format!("https://{address}"))
             .and_then(|endpoint| endpoint.tls_config(client_tls(&self.tls.lock().borrow())))
             .map_err(io::Error::other)?
@@ -146,10 +157,10 @@ impl Dialer {
             .keep_alive_timeout(self.silence)
             .keep_alive_while_idle(true);
         let (ends, faults, address) = ((self.letterhead.id, peer, lane), self.faults.clone(), address.to_owned());
-        Ok(endpoint.connect_with_connector_lazy(tower::service_fn(move |_| {
+        Ok(Carrier::Connection(endpoint.connect_with_connector_lazy(tower::service_fn(move |_| {
             let (faults, address) = (faults.clone(), address.clone());
             async move { Link::dial(&address, ends, faults).await.map(TokioIo::new) }
-        })))
+        }))))
     }
 
     /// This member sends entries as this leader.
@@ -184,6 +195,9 @@ impl Dialer {
 
     /// Whether a peer's machine answers that nobody listens there: its process is gone for sure. Silence proves nothing.
     pub(crate) async fn is_refused(&self, peer: u64, address: &str) -> bool {
+        if let Some(ground) = &self.ground {
+            return ground.is_refused(address).await;
+        }
         let dial = Link::dial(address, (self.letterhead.id, peer, Lane::Control), self.faults.clone());
         match tokio::time::timeout(self.connect_timeout, dial).await {
             Ok(Err(e)) => e.kind() == io::ErrorKind::ConnectionRefused,
@@ -199,6 +213,6 @@ fn client_tls(tls: &PeerTls) -> ClientTlsConfig {
         .identity(Identity::from_pem(&tls.cert_pem, &tls.key_pem))
 }
 
-fn wrap(channel: Channel) -> PeerClient<Channel> {
-    PeerClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX).max_encoding_message_size(MESSAGE_BYTES_MAX)
+fn wrap(carrier: Carrier) -> Client {
+    PeerClient::new(carrier).max_decoding_message_size(MESSAGE_BYTES_MAX).max_encoding_message_size(MESSAGE_BYTES_MAX)
 }

@@ -1,5 +1,7 @@
 //! The peer port: how members reach each other, and what they answer.
 
+pub(crate) mod answers;
+pub(crate) mod carrier;
 pub(crate) mod dial;
 pub(crate) mod exchange;
 pub(crate) mod gate;

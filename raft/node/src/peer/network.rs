@@ -1,7 +1,7 @@
 //! How openraft reaches the other members.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -15,19 +15,19 @@ use openraft::raft::{
 };
 use openraft::{OptionalSend, RaftNetworkFactory, RaftNetworkV2};
 use tonic::Status;
-use tonic::transport::Channel;
 
 use api_proto::peer as pb;
-use api_proto::peer::peer_client::PeerClient;
 
 use raft_state::Keyring;
 
 use crate::checkpoint::Checkpoint;
-use crate::peer::dial::{Dialer, Lane};
+use crate::ground::StateDisk;
+use crate::peer::answers::{Asked, Moment};
+use crate::peer::dial::{Client, Dialer, Lane};
 use crate::peer::exchange::Exchange;
 use crate::peer::snapshot::{self, Broken};
 use crate::retreat::Alarm;
-use crate::types::{Address, TypeConfig, Vote};
+use crate::types::{Address, LeaderId, TypeConfig, Vote};
 use crate::wire;
 
 /// Makes clients of peers.
@@ -41,6 +41,7 @@ pub(crate) struct Network {
 #[derive(Clone)]
 pub(crate) struct Suspicion {
     pub(crate) alarm: Alarm,
+    pub(crate) store: Arc<dyn StateDisk>,
     pub(crate) keyring: Arc<dyn Keyring>,
 }
 
@@ -51,7 +52,7 @@ impl Suspicion {
             Broken::Unreadable(error) => self.alarm.raise(format!("its snapshot cannot be read: {error}")),
             Broken::Damaged(status) => {
                 tracing::error!("a peer refuses this member's snapshot: {}", status.message());
-                match checkpoint.examine(self.keyring.clone()).await {
+                match checkpoint.examine(self.store.clone(), self.keyring.clone()).await {
                     Ok(_) => tracing::warn!("the snapshot is sound here: it was damaged on its way"),
                     Err(error) => self.alarm.raise(format!("its snapshot is damaged: {error}")),
                 }
@@ -106,7 +107,7 @@ pub(crate) struct PeerLink {
 }
 
 impl PeerLink {
-    fn client(&self, lane: Lane) -> Result<PeerClient<Channel>, Unreachable<TypeConfig>> {
+    fn client(&self, lane: Lane) -> Result<Client, Unreachable<TypeConfig>> {
         let address = self.dialer.address(self.peer, &self.address);
         self.dialer.client(self.peer, &address, lane).map_err(|e| Unreachable::new(&e))
     }
@@ -132,39 +133,52 @@ impl PeerLink {
         &mut self,
         request: AppendEntriesRequest<TypeConfig>,
     ) -> Result<StreamAppendResult<TypeConfig>, RPCError<TypeConfig>> {
-        self.dialer.leads_as(self.peer, request.vote.leader_id);
+        let leader = request.vote.leader_id;
+        self.dialer.leads_as(self.peer, leader);
         let message = wire::append_to(request, self.header());
         if self.beats.is_some()
-            && let Ok(result) = self.beat_on(message.clone()).await
+            && let Ok(result) = self.beat_on(message.clone(), leader).await
         {
             return Ok(result);
         }
         let mut client = self.client(self.lane)?;
         let beats = Beats::open(|requests| async move { client.append(requests).await }).await;
         self.beats = Some(beats.map_err(|s| self.unreachable(&s))?);
-        self.beat_on(message).await
+        self.beat_on(message, leader).await
     }
 
     /// One heartbeat on the open stream, which is let go of when it has ended: the peer ends it with its first refusal.
     async fn beat_on(
         &mut self,
         message: pb::AppendRequest,
+        leader: LeaderId,
     ) -> Result<StreamAppendResult<TypeConfig>, RPCError<TypeConfig>> {
+        let sent = self.dialer.answers.now();
         let Some(beats) = &mut self.beats else {
             return Err(self.unreachable(&Status::unavailable("no stream is open")));
         };
         let answer = beats.ask(message).await;
-        let result = answer.map_err(|s| self.unreachable(&s)).and_then(|answer| self.answer(answer));
+        let result =
+            answer.map_err(|s| self.unreachable(&s)).and_then(|answer| self.answer(answer, Some((leader, sent))));
         if !matches!(result, Ok(Ok(_))) {
             self.beats = None;
         }
         result
     }
 
-    fn answer(&self, answer: pb::AppendResponse) -> Result<StreamAppendResult<TypeConfig>, RPCError<TypeConfig>> {
+    /// Takes an answer to what this leader sent then.
+    fn answer(
+        &self,
+        answer: pb::AppendResponse,
+        to: Option<(LeaderId, Moment)>,
+    ) -> Result<StreamAppendResult<TypeConfig>, RPCError<TypeConfig>> {
         self.check(answer.header.as_ref())?;
         let result = wire::append_result_from(answer).map_err(|s| self.unreachable(&s))?;
         self.check_memory(&result)?;
+        // Also who lacks entries follows.
+        if let (Ok(_) | Err(StreamAppendError::Conflict(_)), Some((leader, sent))) = (&result, to) {
+            self.dialer.answers.heard(self.peer, leader, sent);
+        }
         Ok(result)
     }
 
@@ -252,8 +266,13 @@ impl RaftNetworkV2<TypeConfig> for PeerLink {
             return Box::pin(async move { Ok(beats.boxed()) });
         }
         let (header, dialer, peer) = (self.header(), self.dialer.clone(), self.peer);
+        // A stream belongs to one leader.
+        let asked = Arc::new((Asked::default(), OnceLock::new()));
+        let asks = asked.clone();
         let requests = input.map(move |request| {
-            dialer.leads_as(peer, request.vote.leader_id);
+            let leader = *asks.1.get_or_init(|| request.vote.leader_id);
+            dialer.leads_as(peer, leader);
+            asks.0.ask(dialer.answers.now());
             wire::append_to(request, header.clone())
         });
         Box::pin(async move {
@@ -267,8 +286,10 @@ impl RaftNetworkV2<TypeConfig> for PeerLink {
             };
             self.failures = 0;
             let link = &*self;
-            let answers =
-                response.into_inner().map(move |answer| link.answer(answer.map_err(|s| link.unreachable(&s))?));
+            let answers = response.into_inner().map(move |answer| {
+                let answer = answer.map_err(|s| link.unreachable(&s))?;
+                link.answer(answer, asked.1.get().copied().zip(asked.0.answer()))
+            });
             Ok(answers.boxed())
         })
     }
@@ -307,8 +328,9 @@ impl RaftNetworkV2<TypeConfig> for PeerLink {
             sent.map_err(|_| StreamingError::Unreachable(Unreachable::from_string("the snapshot did not get through")))
         };
         tokio::select! {
-            sent = send => sent,
+            biased;
             closed = cancel => Err(StreamingError::Closed(closed)),
+            sent = send => sent,
         }
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api_proto::peer::peer_server::PeerServer;
+use futures::FutureExt;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -15,8 +16,10 @@ use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server;
+use tower::Service;
 
 use crate::config::PeerTls;
+use crate::ground::Ground;
 use crate::peer::dial::{MESSAGE_BYTES_MAX, WINDOW_BYTES};
 use crate::peer::gate::Gate;
 use crate::peer::identity::require_master;
@@ -74,13 +77,38 @@ fn server_config(tls: &PeerTls) -> Result<Arc<ServerConfig>, String> {
     Ok(Arc::new(config))
 }
 
-/// Serves until `closed` says so.
-pub(crate) fn serve(listener: TcpListener, certificate: Certificate, service: Gate, mut closed: watch::Receiver<bool>) {
+/// Where calls of peers come in.
+pub(crate) enum Door {
+    /// A socket, and whom to let in.
+    Socket(TcpListener, Certificate),
+    /// Somebody else's ground.
+    Ground(Arc<dyn Ground>),
+}
+
+impl Door {
+    /// Serves until `closed` says so.
+    pub(crate) fn serve(self, gate: Gate, closed: watch::Receiver<bool>) {
+        let service = PeerServer::new(gate)
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(MESSAGE_BYTES_MAX);
+        match self {
+            Self::Socket(listener, certificate) => serve(listener, certificate, service, closed),
+            Self::Ground(ground) => ground.listen(Arc::new(move |call| {
+                let mut service = service.clone();
+                async move { service.call(call).await.unwrap_or_else(|never| match never {}) }.boxed()
+            })),
+        }
+    }
+}
+
+fn serve(
+    listener: TcpListener,
+    certificate: Certificate,
+    service: PeerServer<Gate>,
+    mut closed: watch::Receiver<bool>,
+) {
     let (connected, incoming) = mpsc::unbounded_channel();
     let accepting = tokio::spawn(accept(listener, certificate, connected));
-    let service = PeerServer::new(service)
-        .max_decoding_message_size(MESSAGE_BYTES_MAX)
-        .max_encoding_message_size(MESSAGE_BYTES_MAX);
     let guarded = InterceptedService::new(service, require_master);
     let server = Server::builder()
         .initial_stream_window_size(WINDOW_BYTES)

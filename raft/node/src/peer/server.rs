@@ -1,13 +1,14 @@
 //! What this member answers on its peer port.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use api_proto::peer as pb;
 use futures::stream::{self, BoxStream, StreamExt};
 use parking_lot::Mutex;
 use raft_trace::Context;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 

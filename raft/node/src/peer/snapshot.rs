@@ -6,18 +6,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use api_proto::peer as pb;
-use api_proto::peer::peer_client::PeerClient;
 use bytes::Bytes;
 use openraft::alias::SnapshotOf;
 use openraft::raft::SnapshotResponse;
 use raft_state::Keyring;
 use tokio::sync::{Mutex, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
 
 use crate::checkpoint::Checkpoint;
+use crate::ground::StateDisk;
 use crate::metrics::{Metrics, increment};
+use crate::peer::dial::Client;
+use crate::simulated::blocking;
 use crate::types::{TypeConfig, Vote};
 use crate::wire::{self, Letterhead};
 
@@ -50,7 +51,7 @@ fn remote(status: Status) -> Broken {
 
 /// Sends a checkpoint to a peer and waits until it is installed there.
 pub(crate) async fn send(
-    mut client: PeerClient<Channel>,
+    mut client: Client,
     header: Option<pb::Header>,
     letterhead: &Letterhead,
     vote: Vote,
@@ -72,55 +73,64 @@ pub(crate) async fn send(
         return Err(Broken::Peer(Status::internal("the peer answers for other files")));
     }
     let (chunks, outgoing) = mpsc::channel(CHUNKS_AHEAD);
-    let reading = tokio::task::spawn_blocking(move || {
+    let reading = tokio::spawn(async move {
         let first =
             pb::SnapshotChunk { header: header.clone(), leader, meta: Some(meta.clone()), ..Default::default() };
         // The receiver of the chunks goes away when the call ends; so does the reader then.
-        let read = || -> io::Result<()> {
-            if chunks.blocking_send(first).is_err() {
+        if chunks.send(first).await.is_err() {
+            return Ok(());
+        }
+        for (number, (file, held)) in meta.files.iter().zip(progress.held).enumerate() {
+            let template = pb::SnapshotChunk {
+                header: header.clone(),
+                leader,
+                file: u32::try_from(number).map_err(io::Error::other)?,
+                ..Default::default()
+            };
+            if !read_file(&checkpoint.path().join(&file.name), held, &template, &chunks).await? {
                 return Ok(());
             }
-            for (number, (file, held)) in meta.files.iter().zip(progress.held).enumerate() {
-                let template = pb::SnapshotChunk {
-                    header: header.clone(),
-                    leader,
-                    file: u32::try_from(number).map_err(io::Error::other)?,
-                    ..Default::default()
-                };
-                if !read_file(&checkpoint.path().join(&file.name), held, &template, &chunks)? {
-                    return Ok(());
-                }
-            }
-            Ok(())
-        };
-        read()
+        }
+        Ok(())
     });
     let answer = client.install_snapshot(ReceiverStream::new(outgoing)).await;
-    reading.await.map_err(|e| local(io::Error::other(e)))?.map_err(local)?;
+    let read: io::Result<()> = reading.await.map_err(|e| local(io::Error::other(e)))?;
+    read.map_err(local)?;
     let answer = answer.map_err(remote)?.into_inner();
     letterhead.check(answer.header.as_ref()).map_err(remote)?;
     Ok(SnapshotResponse::new(wire::vote_from(answer.vote.as_ref()).map_err(remote)?))
 }
 
 /// Reads a file from `held` on into chunks; false when nobody takes them any more.
-fn read_file(
+async fn read_file(
     path: &Path,
     held: u64,
     template: &pb::SnapshotChunk,
     chunks: &mpsc::Sender<pb::SnapshotChunk>,
 ) -> io::Result<bool> {
-    let mut file = File::open(path)?;
-    let mut offset = file.seek(SeekFrom::Start(held))?;
+    let path = path.to_owned();
+    let mut file = blocking(move || {
+        let mut file = File::open(path)?;
+        file.seek(SeekFrom::Start(held))?;
+        Ok(file)
+    })
+    .await?;
+    let mut offset = held;
     loop {
-        let mut data = Vec::with_capacity(CHUNK_BYTES);
-        (&mut file).take(CHUNK_BYTES as u64).read_to_end(&mut data)?;
+        let (read, data) = blocking(move || {
+            let mut data = Vec::with_capacity(CHUNK_BYTES);
+            (&mut file).take(CHUNK_BYTES as u64).read_to_end(&mut data)?;
+            Ok((file, data))
+        })
+        .await?;
+        file = read;
         if data.is_empty() {
             return Ok(true);
         }
         let checksum = crc32c::crc32c(&data);
         let length = data.len() as u64;
         let chunk = pb::SnapshotChunk { offset, checksum, data: Bytes::from(data), ..template.clone() };
-        if chunks.blocking_send(chunk).is_err() {
+        if chunks.send(chunk).await.is_err() {
             return Ok(false);
         }
         offset += length;
@@ -164,6 +174,7 @@ fn digest(path: &Path) -> io::Result<(u64, u32)> {
 #[derive(Clone)]
 pub(crate) struct Receiver {
     folder: PathBuf,
+    store: Arc<dyn StateDisk>,
     keyring: Arc<dyn Keyring>,
     metrics: Arc<Metrics>,
     /// What the files in the folder are parts of. Held during a transfer.
@@ -172,12 +183,17 @@ pub(crate) struct Receiver {
 
 impl Receiver {
     /// Partial transfers live in `folder` until the process ends; what an earlier process left there is forgotten.
-    pub(crate) fn new(folder: PathBuf, keyring: Arc<dyn Keyring>, metrics: Arc<Metrics>) -> io::Result<Self> {
+    pub(crate) fn new(
+        folder: PathBuf,
+        store: Arc<dyn StateDisk>,
+        keyring: Arc<dyn Keyring>,
+        metrics: Arc<Metrics>,
+    ) -> io::Result<Self> {
         if folder.exists() {
             fs::remove_dir_all(&folder)?;
         }
         fs::create_dir_all(&folder)?;
-        Ok(Self { folder, keyring, metrics, offered: Arc::new(Mutex::new(None)) })
+        Ok(Self { folder, store, keyring, metrics, offered: Arc::new(Mutex::new(None)) })
     }
 
     /// How much of each file of an offer is here already.
@@ -232,7 +248,7 @@ impl Receiver {
         // Whatever is here now belongs to no offer any more.
         *offered = None;
         verified.map_err(|e| self.refuse(&format!("it is not what was sent: {e}")))?;
-        let received = Checkpoint::received(complete, self.keyring.clone()).await;
+        let received = Checkpoint::received(complete, self.store.clone(), self.keyring.clone()).await;
         let snapshot = received.map_err(|e| self.refuse(&format!("it was damaged when it was sent: {e}")))?;
         let holds = snapshot.holds().map_err(|e| self.refuse(&e.to_string()))?;
         if holds.as_ref() != Some(&raft_meta) {
@@ -298,10 +314,6 @@ fn verify_and_move(folder: &Path, files: &[pb::SnapshotFile], target: &Path) -> 
     }
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
-}
-
 #[cfg(test)]
 mod tests {
     use tests_solo::TestKeyring;
@@ -339,7 +351,9 @@ mod tests {
     async fn a_transfer_goes_on_where_it_broke_off_but_only_with_the_same_snapshot() {
         let folder = tempfile::tempdir().expect("a folder");
         let incoming = folder.path().join("incoming");
-        let receiver = Receiver::new(incoming.clone(), Arc::new(TestKeyring), Arc::default()).expect("a receiver");
+        let keyring = Arc::new(TestKeyring);
+        let (store, ..) = raft_log::StateStore::open(&folder.path().join("state"), keyring.clone()).expect("a state");
+        let receiver = Receiver::new(incoming.clone(), Arc::new(store), keyring, Arc::default()).expect("a receiver");
         let offer = meta(7, &[("a", b"abcdef"), ("b", b"x")]);
         assert_eq!(receiver.held(Some(&offer)).await.expect("an answer"), [0, 0]);
         fs::write(incoming.join("a"), b"abc").expect("a part");

@@ -209,7 +209,7 @@ impl Cluster {
             }
             None => Exit::with(|why| panic!("{why}")),
         };
-        let hooks = Hooks { faults: Some(self.faults.clone()), exit };
+        let hooks = Hooks { faults: Some(self.faults.clone()), exit, ..Hooks::default() };
         Node::start_with(config, hooks).await
     }
 

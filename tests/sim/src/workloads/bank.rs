@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use raft_state::port::{ReadLevel, Store};
+use raft_state::port::ReadLevel;
 use raft_state::txn::{Compare, Op, Operand, Put, Relation, Txn};
 use raft_state::{Command, KeyRange, Outcome};
 
@@ -49,7 +49,7 @@ async fn run(cluster: Arc<Cluster>, mut rng: Rng) {
         cluster.clock.sleep(pause_us).await;
         let Some(store) = cluster.any(&mut rng) else { continue };
         if !open {
-            let outcomes = write(&cluster, &store, vec![opening()]).await;
+            let outcomes = write(&cluster, &*store, vec![opening()]).await;
             open = matches!(outcomes.as_deref(), Some([Outcome::Txn { .. }]));
             continue;
         }
@@ -62,7 +62,7 @@ async fn run(cluster: Arc<Cluster>, mut rng: Rng) {
         };
         let (Some(a), Some(b)) = (balance(from), balance(to)) else { continue };
         let sum = i64::try_from(rng.below(30)).unwrap_or(0);
-        write(&cluster, &store, vec![transfer(&mut rng, (from, a), (to, b), sum)]).await;
+        write(&cluster, &*store, vec![transfer(&mut rng, (from, a), (to, b), sum)]).await;
     }
     cluster.note(|ledger| ledger.busy -= 1);
 }

@@ -22,7 +22,7 @@ async fn run(cluster: Arc<Cluster>, mut rng: Rng) {
         let Some(store) = cluster.any(&mut rng) else { continue };
         let told = cluster.note(|ledger| ledger.told);
         let revision = (told + 2).saturating_sub(rng.below(25));
-        write(&cluster, &store, vec![Command::Compact { revision }]).await;
+        write(&cluster, &*store, vec![Command::Compact { revision }]).await;
     }
     cluster.note(|ledger| ledger.busy -= 1);
 }

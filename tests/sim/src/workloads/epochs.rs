@@ -25,7 +25,7 @@ async fn run(cluster: Arc<Cluster>, mut rng: Rng, number: u64) {
         cluster.clock.sleep(pause_us).await;
         let Some(store) = cluster.any(&mut rng) else { continue };
         let Some(current) = epoch.filter(|_| !rng.permille(100)) else {
-            let outcomes = write(&cluster, &store, vec![Command::OpenEpoch { holder: number }]).await;
+            let outcomes = write(&cluster, &*store, vec![Command::OpenEpoch { holder: number }]).await;
             if let Some([Outcome::EpochOpened { epoch: opened, .. }]) = outcomes.as_deref() {
                 epoch = Some(*opened);
             }
@@ -38,7 +38,7 @@ async fn run(cluster: Arc<Cluster>, mut rng: Rng, number: u64) {
             expect: Expect::Any,
             action: Action::Put(object(&format!("epoch-{number}-{written}"))),
         });
-        write(&cluster, &store, vec![command]).await;
+        write(&cluster, &*store, vec![command]).await;
     }
     cluster.note(|ledger| ledger.busy -= 1);
 }

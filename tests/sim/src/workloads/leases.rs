@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use raft_state::port::Store;
 use raft_state::txn::{Op, Put, Txn};
 use raft_state::{Command, Outcome};
 
@@ -48,7 +47,7 @@ async fn run(cluster: Arc<Cluster>, mut rng: Rng, number: u64) {
                 Command::EtcdTxn(Txn { then: vec![Op::Put(put)], ..Txn::default() })
             }
         };
-        let outcomes = write(&cluster, &store, vec![command]).await;
+        let outcomes = write(&cluster, &*store, vec![command]).await;
         if let Some([Outcome::LeaseOfficeOpened { office: opened }]) = outcomes.as_deref() {
             office = *opened;
         }

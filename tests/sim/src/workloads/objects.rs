@@ -11,7 +11,6 @@ use raft_state::{Action, Command, Expect, ObjectCommand, Outcome, Payload, Revis
 use crate::client::Cluster;
 use crate::ledger::{Read, Write};
 use crate::rng::Rng;
-use crate::store::SimStore;
 
 /// How long a call may take.
 const LIMIT_US: u64 = 3_000_000;
@@ -55,7 +54,7 @@ pub fn object(text: &str) -> Payload {
 }
 
 /// Has commands carried out, and writes down what came of them.
-pub async fn write(cluster: &Cluster, store: &SimStore, commands: Vec<Command>) -> Option<Vec<Outcome>> {
+pub async fn write(cluster: &Cluster, store: &dyn Store, commands: Vec<Command>) -> Option<Vec<Outcome>> {
     let asked_us = cluster.clock.now_us();
     let floor = cluster.note(|ledger| ledger.told);
     let deadline = cluster.clock.instant(asked_us + LIMIT_US);
@@ -86,9 +85,9 @@ impl Client {
             self.cluster.clock.sleep(pause_us).await;
             let Some(store) = self.cluster.any(&mut self.rng) else { continue };
             if self.rng.permille(650) {
-                self.write(&store).await;
+                self.write(&*store).await;
             } else {
-                self.read(&store).await;
+                self.read(&*store).await;
             }
         }
         self.cluster.note(|ledger| ledger.busy -= 1);
@@ -113,7 +112,7 @@ impl Client {
         Command::Object(ObjectCommand { key, epoch: None, expect, action })
     }
 
-    async fn write(&mut self, store: &SimStore) {
+    async fn write(&mut self, store: &dyn Store) {
         let count = if self.rng.permille(200) { self.rng.between(2, 4) } else { 1 };
         let commands: Vec<Command> = (0..count).map(|_| self.command()).collect();
         let Some(outcomes) = write(&self.cluster, store, commands.clone()).await else { return };
@@ -124,7 +123,7 @@ impl Client {
         }
     }
 
-    async fn read(&mut self, store: &SimStore) {
+    async fn read(&mut self, store: &dyn Store) {
         let clock = self.cluster.clock.clone();
         let asked_us = clock.now_us();
         let floor = self.cluster.note(|ledger| ledger.told);

@@ -8,7 +8,6 @@ use raft_state::port::{Store, WatchError};
 use crate::client::Cluster;
 use crate::ledger::{Taken, Watch};
 use crate::rng::Rng;
-use crate::store::SimStore;
 
 /// Begins.
 pub fn begin(cluster: &Arc<Cluster>, rng: &Rng, clients: u64) {
@@ -42,7 +41,7 @@ impl Watcher {
             let pause_us = self.rng.between(1, 100_000);
             self.cluster.clock.sleep(pause_us).await;
             if let Some(store) = self.cluster.any(&mut self.rng) {
-                self.follow(&store).await;
+                self.follow(&*store).await;
             }
         }
     }
@@ -51,7 +50,7 @@ impl Watcher {
         self.cluster.note(|ledger| ledger.watches[self.index].taken.push(taken));
     }
 
-    async fn follow(&mut self, store: &SimStore) {
+    async fn follow(&mut self, store: &dyn Store) {
         let after = match self.after {
             Some(after) => after,
             None => {
