@@ -70,7 +70,7 @@ bugs! {
     ResourceVersionSplicedWrong, BOTH, "an object carries the revision before its own";
     EventLostAtResume, BOTH, "a watch that resumes skips the first event";
     EventRepeatedAtResume, BOTH, "a watch that resumes repeats the last event";
-    EventsKeptAcrossSnapshot, SIM, "the ring of events is kept when a snapshot is installed";
+    EventsKeptAcrossSnapshot, MODEL, "the ring of events is kept when a snapshot is installed";
     DeletionLostInHistory, SIM, "events read from history leave deletions out";
     BookmarkAheadOfEvents, SIM, "progress is reported beyond events that were not sent yet";
     ExactReadOffByOne, SIM, "a read at an older revision undoes one event too few";

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use tests_sim::fleet::{Kind, Voyage};
 use tests_sim::shrink::Cuts;
 
-/// Worlds are begun for so long: as many as it holds.
+/// So many worlds, or as many as begin within this time.
+const WORLDS: u64 = 250;
 const FOR: Duration = Duration::from_secs(20);
 
 fn shipped() -> Kind<'static> {
@@ -18,7 +19,7 @@ fn shipped() -> Kind<'static> {
 fn worlds_with_the_consensus_that_ships_are_clean() {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let (kind, until) = (shipped(), Some(Instant::now() + FOR));
-    let fleet = Voyage { kind, from: 1, seeds: 100_000, until, threads, bug: None }.sail();
+    let fleet = Voyage { kind, from: 1, seeds: WORLDS, until, threads, bug: None }.sail();
     println!("{} worlds, {} writes, {} reads", fleet.worlds, fleet.work.writes, fleet.work.reads);
     assert_eq!(fleet.failed, None, "replay it: ./x sim --shipped SEED");
     // Worlds in which nothing happens prove nothing.
