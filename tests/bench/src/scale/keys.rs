@@ -13,7 +13,7 @@ use pb::watch_request::RequestUnion;
 use prost::Message;
 use tests_e2e::Cluster;
 
-use super::pace::{Meanwhile, Writes, value};
+use super::pace::{Meanwhile, Pace, value};
 use super::{Args, MEMBERS, megabytes, subject};
 use crate::store::client::{Client, framed};
 use crate::store::subject::{Members, Subject};
@@ -47,16 +47,23 @@ pub(super) async fn run(args: &Args) -> Result<()> {
         value: value(VALUE_BYTES),
         ..Default::default()
     };
+    let last = last(&cluster, &subject)?;
+    let begun = Instant::now();
+    cluster.kill(last)?;
+    start(&cluster, last).await?;
+    println!(
+        "a member killed and started, with nothing else going on: {:.1} s until it serves",
+        begun.elapsed().as_secs_f64()
+    );
     Meanwhile::print_head("");
-    let writes = Writes::begin(&writers, per_second, put)?;
+    let mut writes = Pace { connections: writers, per_second, request: put, done: Arc::default() };
     writes.during(rest(STEADY)).await?.1.print("nothing else");
-    writes.end().await?;
     // Watched from here on, so that every write is counted.
+    writes.done = Arc::default();
     let watching = Watching::begin(&subject, watchers).await?;
-    let writes = Writes::begin(&writers, per_second, put)?;
     writes.during(rest(STEADY)).await?.1.print("the watchers");
-    life(&cluster, &subject, &writes).await?;
-    let written = writes.end().await?;
+    life(&cluster, &subject, last, &writes).await?;
+    let written = writes.done.load(Ordering::Relaxed);
     let behind = watching.end(written).await?;
     println!(
         "each of {watchers} watchers saw all {written} writes; the last one {} ms after the last write",
@@ -65,12 +72,17 @@ pub(super) async fn run(args: &Args) -> Result<()> {
     memory(&cluster, "memory of the members at the end")
 }
 
-/// Everything that happens to a store in its life, on a follower where it concerns one member.
-async fn life(cluster: &Arc<Cluster>, subject: &Subject, writes: &Writes) -> Result<()> {
-    // The watchers and the writers are at the first two.
-    let last = subject.addresses[2];
-    let index = (0..3).find(|index| cluster.etcd(*index) == last).context("a member")?;
-    let name = MEMBERS[index];
+/// The member that neither watchers nor writers are at.
+fn last(cluster: &Cluster, subject: &Subject) -> Result<&'static str> {
+    let index = (0..3).find(|index| cluster.etcd(*index) == subject.addresses[2]).context("a member")?;
+    Ok(MEMBERS[index])
+}
+
+/// Everything that happens to a store in its life, at the member `name` where it concerns one.
+async fn life<R>(cluster: &Arc<Cluster>, subject: &Subject, name: &'static str, writes: &Pace<R>) -> Result<()>
+where
+    R: Fn(u64) -> pb::PutRequest + Clone + Send + 'static,
+{
     cluster.kill(name)?;
     let ((), meanwhile) = writes.during(start(cluster, name)).await?;
     meanwhile.print("a member killed and started until it serves");
@@ -78,7 +90,7 @@ async fn life(cluster: &Arc<Cluster>, subject: &Subject, writes: &Writes) -> Res
     std::fs::remove_dir_all(cluster.dir().join(name).join("data"))?;
     let ((), meanwhile) = writes.during(start(cluster, name)).await?;
     meanwhile.print("a wiped member started until it serves");
-    let member = Client::connect(last, None).await?;
+    let member = Client::connect(subject.addresses[2], None).await?;
     let (bytes, meanwhile) = writes.during(save(&member)).await?;
     meanwhile.print(&format!("a backup of {} MB from a follower", megabytes(bytes)));
     let leader = subject.connect(Members::Leader, 1).await?.remove(0);

@@ -14,7 +14,7 @@ use prost::Message;
 use tests_e2e::Cluster;
 use tokio::task::JoinHandle;
 
-use super::pace::{Meanwhile, Writes, value};
+use super::pace::{Meanwhile, Pace, value};
 use super::{Args, megabytes, subject};
 use crate::store::client::{Answers, Client, framed};
 use crate::store::subject::{Members, Subject};
@@ -63,7 +63,7 @@ pub(super) async fn run(args: &Args) -> Result<()> {
         pb::PutRequest { key: key(number.wrapping_mul(7919) % watches), value: stamped.into(), ..Default::default() }
     };
     Meanwhile::print_head("puts");
-    let writes = Writes::begin(&writers, per_second, put)?;
+    let writes = Pace { connections: writers, per_second, request: put, done: Arc::default() };
     let (delivered, meanwhile) = writes.during(arrivals.during(STEADY)).await?;
     meanwhile.print("the watches");
     print(&delivered, "from before the put to the event's arrival")?;
@@ -75,7 +75,6 @@ pub(super) async fn run(args: &Args) -> Result<()> {
     let (seen, meanwhile) = writes.during(read_all(slow)).await?;
     meanwhile.print("while that one reads on");
     println!("it read on where it was, {seen} events in order without a gap");
-    writes.end().await?;
     readers.iter().for_each(JoinHandle::abort);
     Ok(())
 }
