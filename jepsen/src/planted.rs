@@ -10,7 +10,7 @@ use crate::round::{self, Finished, Plan};
 use crate::{nemeses, workloads};
 
 /// A bug must show within so much time.
-const BUDGET: Duration = Duration::from_secs(90);
+const BUDGET: Duration = Duration::from_secs(180);
 /// Of one round's faults, mostly.
 const SHORT: Duration = Duration::from_secs(6);
 /// Of one round with faults that last for seconds: in a short one there is hardly room for any.

@@ -9,7 +9,7 @@ use crate::types::{LogId, TypeConfig};
 /// What a member is to its cluster.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Role {
-    /// Receives the log and has no vote.
+    /// Receives the log and has no vote, or while voters change, none yet in the old set or none any more in the new one.
     #[default]
     Learner,
     /// Receives the log and votes.
@@ -56,11 +56,13 @@ pub struct Progress {
 impl Progress {
     pub(crate) fn of(now: &RaftMetrics<TypeConfig>) -> Self {
         let index = |id: Option<LogId>| id.map_or(0, |id| id.index);
+        let sets = now.membership_config.membership().get_joint_config();
+        let votes = sets.iter().all(|voters| voters.contains(&now.id));
         Self {
             role: match now.state {
                 ServerState::Leader => Role::Leader,
                 ServerState::Candidate => Role::Candidate,
-                ServerState::Follower => Role::Follower,
+                ServerState::Follower if votes => Role::Follower,
                 _ => Role::Learner,
             },
             term: now.current_term,

@@ -12,7 +12,7 @@ const ENTRIES_MAX: usize = 32;
 
 impl Peer {
     pub(super) fn new(next: u64, now_us: u64) -> Self {
-        Self { next, matched: 0, round: 0, heard_us: now_us, snapshot_until_us: 0 }
+        Self { next, matched: 0, round: 0, heard_us: now_us, snapshot_until_us: 0, probing: false }
     }
 }
 
@@ -104,7 +104,9 @@ impl Raft {
                 continue;
             }
             let Some(prev) = self.log.id_at(peer.next - 1) else { continue };
-            peer.next += entries.len() as u64;
+            if !peer.probing {
+                peer.next += entries.len() as u64;
+            }
             let body = Body::Append { term: self.term, prev, entries, commit: self.commit, round };
             letters.push((*id, Some(body)));
         }
@@ -131,7 +133,8 @@ impl Raft {
         let Some(peer) = leader.peers.get_mut(&from) else { return };
         peer.heard_us = now_us;
         peer.round = peer.round.max(round);
-        let before = peer.next;
+        let (before, probed) = (peer.next, peer.probing);
+        peer.probing = matched.is_none();
         match matched {
             Some(matched) => {
                 peer.matched = peer.matched.max(matched.min(last));
@@ -143,7 +146,10 @@ impl Raft {
             None => peer.next = (hint + 1).max(peer.matched + 1).min(peer.next),
         }
         // An answer that says nothing new is not answered at once: letters that are doubled would multiply.
-        let is_news = peer.next != before && (matched.is_some() || hint > peer.matched);
+        let is_news = match matched {
+            Some(_) => probed || peer.next != before,
+            None => peer.next != before && hint > peer.matched,
+        };
         self.advance_commit();
         self.confirm_reads();
         if is_news {

@@ -149,6 +149,9 @@ struct Peer {
     heard_us: u64,
     /// A snapshot is on its way; nothing else is sent until then.
     snapshot_until_us: u64,
+    /// It lacks what comes before the entries that it was sent: what goes out is a guess, and the next one waits for its
+    /// answer. To send on ahead would make a new guess of each answer, and letters that are doubled would multiply.
+    probing: bool,
 }
 
 /// One member's consensus.
