@@ -18,6 +18,7 @@ pub static POD_DISRUPTION_BUDGET: Kind = Kind {
     schema: "io.k8s.api.policy.v1.PodDisruptionBudget",
     subresources: &[status("PodDisruptionBudget")],
     strategy: Strategy {
+        unconditional_update: false,
         validate,
         validate_status: |new, _| {
             let mut findings = Findings::default();

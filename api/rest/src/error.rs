@@ -27,7 +27,9 @@ impl Status {
     }
 
     fn of(mut self, kind: &Kind, name: &str) -> Self {
-        self.details.insert("name".to_owned(), name.into());
+        if !name.is_empty() {
+            self.details.insert("name".to_owned(), name.into());
+        }
         if !kind.group.is_empty() {
             self.details.insert("group".to_owned(), kind.group.into());
         }
@@ -120,7 +122,8 @@ impl Status {
 
     /// 422 for an object of a kind that is answered and not stored.
     pub fn invalid_virtual(group: &str, kind: &str, name: &str, causes: &Causes) -> Self {
-        let message = format!("{kind}.{group} {name:?} is invalid: {}", listed(causes));
+        let dotted = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
+        let message = format!("{dotted} {name:?} is invalid: {}", listed(causes));
         let mut status = Self::new(422, "Invalid", message);
         for (field, value) in [("name", name), ("group", group), ("kind", kind)] {
             if !value.is_empty() {

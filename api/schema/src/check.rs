@@ -8,6 +8,7 @@ use crate::definitions::{Definition, Definitions, Field, Type};
 use crate::go::{embedded, kind_of};
 use crate::parse::{join_field, join_index};
 use crate::scalar::{Precision, canonical_quantity, canonical_time, invalid_at};
+use crate::settle::fill;
 
 /// What becomes of empty values that Kubernetes loses on their way through Go's structs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +20,7 @@ pub(crate) enum Empties {
 }
 
 /// Walks an object along its type: fields that the type does not know are removed and returned by path, nulls are dropped and
-/// empty values as asked, times and quantities become canonical. One pass, in place; nothing is allocated
+/// empty values as asked, values and structs that Go holds in place are filled in (unless empties are kept), times and quantities become canonical. One pass, in place; nothing is allocated
 /// for what is in order.
 ///
 /// # Errors
@@ -74,6 +75,7 @@ impl<'a> Walk<'a> {
         let Value::Object(map) = value else { return Err(mismatch(value, definition.go_name())) };
         let mut failure = None;
         let mut stray = false;
+        let mut kept = 0;
         for (name, value) in map.iter_mut() {
             let Some(field) = definition.field(name) else {
                 stray = true;
@@ -93,6 +95,7 @@ impl<'a> Walk<'a> {
                 break;
             }
             stray |= self.empties == Empties::Dropped && field.hides(value);
+            kept += usize::from(field.is_kept() || field.is_null_when_unset());
             self.locate(known, |path| join_field(name, path));
         }
         if let Some(failure) = failure {
@@ -103,6 +106,9 @@ impl<'a> Walk<'a> {
             map.retain(|name, value| {
                 !value.is_null() && definition.field(name).is_some_and(|field| stays(field, value))
             });
+        }
+        if self.empties == Empties::Dropped && kept < definition.kept() {
+            fill(self.definitions, definition, map);
         }
         Ok(())
     }
@@ -269,8 +275,10 @@ mod tests {
         assert_eq!(
             object,
             json!({
-                "kind": "Deployment", "metadata": {"name": "a"},
-                "spec": {"template": {"spec": {"containers": [{"name": "c"}, {"name": "d"}]}}},
+                "kind": "Deployment", "metadata": {"name": "a"}, "status": {},
+                "spec": {"selector": null, "strategy": {}, "template": {"metadata": {}, "spec": {"containers": [
+                    {"name": "c", "resources": {}}, {"name": "d", "resources": {}},
+                ]}}},
             })
         );
     }
@@ -292,10 +300,10 @@ mod tests {
         assert_eq!(
             object,
             json!({
-                "metadata": {"name": "a"},
+                "metadata": {"name": "a"}, "status": {},
                 "spec": {
                     "replicas": 0, "strategy": {}, "selector": {},
-                    "template": {"spec": {
+                    "template": {"metadata": {}, "spec": {
                         "securityContext": {}, "automountServiceAccountToken": false,
                         "volumes": [{"name": "v", "emptyDir": {}}, {"name": "", "configMap": {"optional": false}}],
                         "containers": [{"name": "", "env": [{"name": "A"}], "resources": {}}],
@@ -368,7 +376,7 @@ mod tests {
         let secret = Schema::named("io.k8s.api.core.v1.Secret").unwrap();
         let mut object = json!({"data": {"a": "YWJj\nYWJj", "b": null}});
         shape(secret, &mut object, Empties::Dropped).unwrap();
-        assert_eq!(object, json!({"data": {"a": "YWJjYWJj", "b": ""}}));
+        assert_eq!(object["data"], json!({"a": "YWJjYWJj", "b": ""}));
         let error = shape(secret, &mut json!({"data": {"a": "not base64"}}), Empties::Dropped).unwrap_err();
         assert_eq!(error, "illegal base64 data at input byte 3");
     }

@@ -9,7 +9,8 @@
 //! [`apply::track_update`] → validation. A server-side apply replaces the first and the third by [`apply::apply`].
 //!
 //! Invariants:
-//! - What leaves [`decode`] or [`check`] has only fields of its schema, of the right types, without nulls.
+//! - What leaves [`decode`] or [`check`] has only fields of its schema, of the right types, without nulls but where Go would write one.
+//! - What leaves [`settle`] has every field that Go's encoder would write, empty as it may be.
 //! - A write that changes nothing leaves `managedFields` as they are, byte for byte.
 //! - Applying a configuration twice is applying it once.
 
@@ -23,6 +24,8 @@ pub mod parse;
 pub mod patch;
 pub mod protobuf;
 mod scalar;
+mod settle;
 
 pub use decode::{DecodeError, Decoded, FieldValidation, Format, check, decode, no_object, unrecognized};
 pub use definitions::{Definition, Definitions, Field, Schema, Type};
+pub use settle::settle;

@@ -7,7 +7,7 @@
 //! Types: `s`tring, `b`oolean, `i`nt64, `w` (int32), `n`umber, `y` (bytes), `t`ime, `*` anything, `[…]` list, `{…}` map,
 //! `@name` another type; `a/` and `m/` abbreviate the prefixes of the API's and the machinery's packages.
 //!
-//! Facts: `!` required, `set`, `map=keys`, `atomic`, `key=merge key`, `merge`, `retain`, `replace`, `value` (the Go struct
+//! Facts: `!` required, `set`, `map=keys`, `atomic`, `granular`, `key=merge key`, `merge`, `retain`, `replace`, `value` (the Go struct
 //! holds it in place, not behind a pointer), `default=JSON`. The last two are not in the source: see [`held_in_place`] and
 //! [`key_default`].
 
@@ -91,6 +91,7 @@ fn field_facts(table: &mut String, facts: &Value) -> Result<()> {
         }
         Some("atomic") => table.push_str(" atomic"),
         _ if facts["x-kubernetes-map-type"] == "atomic" => table.push_str(" atomic"),
+        _ if facts["x-kubernetes-map-type"] == "granular" && facts["$ref"].is_string() => table.push_str(" granular"),
         _ => {}
     }
     if let Some(key) = facts["x-kubernetes-patch-merge-key"].as_str() {

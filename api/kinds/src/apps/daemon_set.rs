@@ -79,6 +79,11 @@ pub static DAEMON_SET: Kind = Kind {
 };
 
 fn set_defaults(object: &mut Value) {
+    if let Some(metadata) = part(object, "metadata") {
+        default(metadata, "annotations", || json!({}));
+        // Its writer owns the annotation, whoever counts.
+        default(&mut metadata["annotations"], TEMPLATE_GENERATION, || "0".into());
+    }
     let Some(spec) = part(object, "spec") else { return };
     pod_template::default(spec);
     default(spec, "updateStrategy", || json!({}));
@@ -94,7 +99,6 @@ fn set_defaults(object: &mut Value) {
 
 fn count_template(object: &mut Value, generation: i64) {
     let Some(metadata) = part(object, "metadata") else { return };
-    default(metadata, "annotations", || json!({}));
     metadata["annotations"][TEMPLATE_GENERATION] = generation.to_string().into();
 }
 

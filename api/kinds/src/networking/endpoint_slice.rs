@@ -6,7 +6,7 @@ use crate::core::endpoints::{endpoint_ip, protocol, shorten};
 use crate::equality::same;
 use crate::findings::Findings;
 use crate::kind::{age, column, set_generation};
-use crate::path::{Path, default, default_text, each_mut, has, integer, items, text};
+use crate::path::{Path, default, default_text, each_mut, has, integer, items, remove, text};
 use crate::{Causes, Cell, Kind, Strategy, meta, names};
 
 /// EndpointSlice.
@@ -26,7 +26,13 @@ pub static ENDPOINT_SLICE: Kind = Kind {
                 default_text(port, "protocol", "TCP");
             }
         },
-        prepare_create: |object| set_generation(object, 1),
+        prepare_create: |object| {
+            set_generation(object, 1);
+            // The first version's topology; `zone` and `nodeName` came in its place.
+            for endpoint in each_mut(object, "endpoints") {
+                remove(endpoint, "deprecatedTopology");
+            }
+        },
         prepare_update: |new, old| {
             let generation = integer(&old["metadata"], "generation");
             let parts = ["endpoints", "ports", "addressType"];

@@ -1,8 +1,8 @@
 //! POST: a new object.
 
 use api_kinds::{Causes, meta};
-use api_schema::FieldValidation;
 use api_schema::apply::{Writer, apply, managers_of_new, resets};
+use api_schema::{FieldValidation, settle};
 use axum::response::Response;
 use http::StatusCode;
 use raft_state::{Expect, Refusal};
@@ -157,6 +157,7 @@ async fn once(
         return Err(Failure::Status(Status::invalid(kind, name, &causes)));
     }
     let claims = allocate::claim(api, context, &mut object, None).await.map_err(Failure::Status)?;
+    settle(decode::schema(kind).map_err(Failure::Status)?, &mut object);
     let encoded = encode_with(kind, &object, managers.as_deref()).map_err(Failure::Status)?;
     if context.dry_run {
         claims.release(api, context).await;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use api_kinds::{Causes, meta};
 use api_schema::apply::{Writer, resets, track_update};
+use api_schema::settle;
 use axum::response::Response;
 use http::StatusCode;
 use raft_state::port::ReadLevel;
@@ -67,7 +68,8 @@ pub(crate) async fn replace(
             field: "metadata.resourceVersion".to_owned(),
             message: "Invalid value: 0: must be specified for an update".to_owned(),
         };
-        return Err(Status::invalid(kind, name, &vec![cause]));
+        // Kubernetes names the resource here, not the kind.
+        return Err(Status::invalid_virtual(kind.group, kind.plural, name, &vec![cause]));
     }
     let make = |_: &Value| Ok(object.clone());
     match run(api, context, name, Change { subresource, make: &make, tracked: false }).await {
@@ -162,6 +164,7 @@ async fn once(
         "" => allocate::claim(api, context, &mut new, Some(&old)).await.map_err(Failure::Status)?,
         _ => allocate::Claims::default(),
     };
+    let schema = decode::schema(kind).map_err(Failure::Status)?;
     if !change.tracked && kind.kind != "Event" && kind.kind != "Lease" {
         let api_version = kind.api_version();
         let writer = Writer {
@@ -171,8 +174,9 @@ async fn once(
             now_us: api.now_us(),
             reset: resets(kind.kind, change.subresource),
         };
-        track_update(decode::schema(kind).map_err(Failure::Status)?, Some(&old), &mut new, &writer);
+        track_update(schema, Some(&old), &mut new, &writer);
     }
+    settle(schema, &mut new);
     let encoded = encode(kind, &new).map_err(Failure::Status)?;
     // The order of fields is no change; most writes that change nothing are the same bytes.
     let unchanged = entry.same_as(&encoded.json) || same_but_version(&new, &old);

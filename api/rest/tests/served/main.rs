@@ -6,6 +6,7 @@ mod events;
 mod health;
 mod protobuf;
 mod reads;
+mod recorded;
 mod refusals;
 mod server;
 mod sockets;

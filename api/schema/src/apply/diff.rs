@@ -67,6 +67,11 @@ impl<T> Clone for Sides<'_, T> {
 }
 
 impl<'v> Sides<'v, Value> {
+    fn without_nulls(self) -> Self {
+        let there = |value: &&Value| !value.is_null();
+        Sides { old: self.old.filter(there), new: self.new.filter(there) }
+    }
+
     fn maps(self) -> Sides<'v, Map<String, Value>> {
         Sides { old: self.old.and_then(Value::as_object), new: self.new.and_then(Value::as_object) }
     }
@@ -132,6 +137,8 @@ impl<'a> Walk<'a> {
     }
 
     fn value(&self, grain: &'a Grain, sides: Sides<'_, Value>, there: There, reset: &[&[&str]]) -> Diff<'a> {
+        // What is owned in parts has none while it is null.
+        let sides = if *grain == Grain::Leaf { sides } else { sides.without_nulls() };
         match grain {
             Grain::Leaf => leaf(sides),
             Grain::Struct(_) | Grain::Map(_) => {

@@ -8,6 +8,7 @@ use super::Writer;
 use super::diff::{Diff, diff};
 use super::managers::{self, Entry, Operation};
 use crate::Schema;
+use crate::settle::zero;
 
 /// Writes `metadata.managedFields` of a new object from those of the old one and from what changed between them. Call it on
 /// every create, update and patch (not on apply), after defaulting and before admission: what admission adds is nobody's. It
@@ -19,7 +20,10 @@ use crate::Schema;
 /// again until it is applied.
 pub fn track_update(schema: Schema<'_>, old: Option<&Value>, new: &mut Value, writer: &Writer<'_>) {
     let Some(stored) = starting_point(old, new, writer) else { return };
-    let diff = diff(schema, old, new, writer.reset);
+    let diff = match old {
+        Some(old) => diff(schema, Some(old), new, writer.reset),
+        None => diff_of_new(schema, new, writer),
+    };
     if diff.is_empty() {
         managers::put(new, stored);
         return;
@@ -36,7 +40,7 @@ pub fn track_update(schema: Schema<'_>, old: Option<&Value>, new: &mut Value, wr
 /// What [`track_update`] makes of a new object that names no managers: its `metadata.managedFields` as JSON text, `None` when
 /// there is nothing to own. It is for those who only serialise the object afterwards, for the list is as large as the object.
 pub fn managers_of_new(schema: Schema<'_>, object: &Value, writer: &Writer<'_>) -> Option<Vec<u8>> {
-    let diff = diff(schema, None, object, writer.reset);
+    let diff = diff_of_new(schema, object, writer);
     if diff.is_empty() {
         return None;
     }
@@ -46,6 +50,12 @@ pub fn managers_of_new(schema: Schema<'_>, object: &Value, writer: &Writer<'_>) 
     managers::settle(&mut entries);
     // Our own types serialise, and memory takes any write.
     serde_json::to_vec(&entries).ok().filter(|_| !entries.is_empty())
+}
+
+/// What a new object has beyond what every object of its kind has: that is nobody's.
+fn diff_of_new<'a>(schema: Schema<'a>, object: &Value, writer: &Writer<'_>) -> Diff<'a> {
+    let nothing = Value::Object(zero(schema.definitions(), schema.root));
+    diff(schema, Some(&nothing), object, writer.reset)
 }
 
 /// The list to go on from: well formed, and taken out of the new object. `None` when the object is not tracked.

@@ -5,11 +5,14 @@
 //! type of a set: `Copy`, and what every function of this crate takes.
 
 mod table;
+mod unset;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::OnceLock;
 
 use serde_json::Value;
+
+pub(crate) use unset::Unset;
 
 /// A type's shape.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,6 +101,8 @@ pub struct Field {
     pub list: ListKind,
     /// Whether the schema says outright that a list, map or struct is owned as one value.
     pub atomic: bool,
+    /// Whether the schema says outright that a struct is owned field by field, although its type is owned as one value.
+    pub granular: bool,
     /// Merge key of strategic merge patches.
     pub merge_key: Option<Box<str>>,
     /// Strategic merge patches merge the list.
@@ -115,6 +120,10 @@ pub struct Field {
     pub grain: Grain,
     /// Kubernetes loses an empty value of the field: its Go struct holds it without a pointer and marks it `omitempty`.
     pub hidden_empty: bool,
+    /// Go's encoder writes it although it is empty (no `omitempty`).
+    shown_empty: bool,
+    /// Behind a pointer in Go; so are fields that no Go struct is known of.
+    pointer: bool,
 }
 
 /// Fields of which at most one is set (`x-kubernetes-unions`).
@@ -141,6 +150,8 @@ pub struct Definition {
     pub kinds: Vec<(Box<str>, Box<str>, Box<str>)>,
     /// Unions among the fields.
     pub unions: Vec<Union>,
+    /// Fields that an object has whether it was given them or not.
+    unset: Unset,
 }
 
 /// A closed set of types.
@@ -171,6 +182,7 @@ impl Field {
             required: false,
             list: ListKind::Atomic,
             atomic: false,
+            granular: false,
             merge_key: None,
             merge: false,
             retain_keys: false,
@@ -179,6 +191,8 @@ impl Field {
             default: None,
             grain: Grain::Leaf,
             hidden_empty: false,
+            shown_empty: false,
+            pointer: true,
         }
     }
 
@@ -213,7 +227,15 @@ impl Definition {
     pub fn structure(name: &str, mut fields: Vec<Field>) -> Self {
         // By length first: most comparisons of the search are then of two integers.
         fields.sort_by(|a, b| (a.label.len(), &a.label).cmp(&(b.label.len(), &b.label)));
-        Self { name: name.into(), fields, scalar: None, atomic: false, kinds: Vec::new(), unions: Vec::new() }
+        Self {
+            name: name.into(),
+            fields,
+            scalar: None,
+            atomic: false,
+            kinds: Vec::new(),
+            unions: Vec::new(),
+            unset: Unset::default(),
+        }
     }
 
     /// The field of a name.
@@ -225,10 +247,11 @@ impl Definition {
         found.ok().map(|index| &self.fields[index])
     }
 
-    /// Says of a field whether its empty values get lost.
-    fn hide_empty(&mut self, name: &str, hidden: bool) {
+    /// Says of a field how its Go struct holds it.
+    fn held(&mut self, name: &str, pointer: bool, shown_empty: bool) {
         if let Some(field) = self.fields.iter_mut().find(|field| field.name() == name) {
-            field.hidden_empty = hidden;
+            field.hidden_empty = !pointer && !shown_empty;
+            (field.pointer, field.shown_empty) = (pointer, shown_empty);
         }
     }
 
@@ -259,6 +282,7 @@ impl Definitions {
     /// A set of types. References by place that lead nowhere become [`Type::Any`].
     pub fn new(mut types: Vec<Definition>) -> Self {
         let grains = table::resolve(&mut types);
+        unset::resolve(&mut types);
         let by_name = types.iter().enumerate().map(|(index, definition)| (definition.name.clone(), index)).collect();
         Self { types, grains, by_name }
     }
@@ -268,7 +292,7 @@ impl Definitions {
         static BUILTIN: OnceLock<Definitions> = OnceLock::new();
         BUILTIN.get_or_init(|| {
             let mut types = table::parse(include_str!("table.txt"));
-            table::hide_empties(&mut types, include_str!("../protobuf/table.txt"));
+            table::read_go(&mut types, include_str!("../protobuf/table.txt"));
             Self::new(types)
         })
     }

@@ -80,6 +80,7 @@ fn field<'a>(mut words: impl Iterator<Item = &'a str>, places: &BTreeMap<&str, u
             "!" => field.required = true,
             "set" => field.list = ListKind::Set,
             "atomic" => field.atomic = true,
+            "granular" => field.granular = true,
             "merge" => field.merge = true,
             "retain" => field.retain_keys = true,
             "replace" => field.replace = true,
@@ -98,10 +99,10 @@ fn field<'a>(mut words: impl Iterator<Item = &'a str>, places: &BTreeMap<&str, u
     field
 }
 
-/// Marks the fields whose empty values Kubernetes loses. That stands in the table of field numbers, whose format is described
-/// in `tests/xtask/src/numbers.rs`: neither `*`, a pointer, nor `!`, shown although it is empty.
-pub(super) fn hide_empties(definitions: &mut [Definition], numbers: &str) {
-    let mut messages: BTreeMap<&str, Vec<(&str, bool)>> = BTreeMap::new();
+/// Reads how Go's structs hold their fields, which decides what becomes of empty values. That stands in the table of field
+/// numbers, whose format is described in `tests/xtask/src/numbers.rs`: `*` is a pointer, `!` is shown although it is empty.
+pub(super) fn read_go(definitions: &mut [Definition], numbers: &str) {
+    let mut messages: BTreeMap<&str, Vec<(&str, bool, bool)>> = BTreeMap::new();
     let mut message = "";
     for line in numbers.lines().filter(|line| !line.starts_with('#')) {
         if let Some(name) = line.strip_prefix("T ") {
@@ -110,17 +111,17 @@ pub(super) fn hide_empties(definitions: &mut [Definition], numbers: &str) {
         }
         let mut words = line.split(' ').skip(1);
         let name = words.next().unwrap_or_default();
-        let hidden = !words.any(|flag| matches!(flag, "*" | "!"));
-        messages.entry(message).or_default().push((name, hidden));
+        let flags: Vec<&str> = words.collect();
+        messages.entry(message).or_default().push((name, flags.contains(&"*"), flags.contains(&"!")));
     }
     let named: BTreeMap<String, &str> = messages.keys().map(|name| (full(name), *name)).collect();
     for definition in definitions {
         let mut inlined: Vec<&str> = named.get(&*definition.name).copied().into_iter().collect();
         while let Some(name) = inlined.pop() {
-            for (field, hidden) in messages.get(name).into_iter().flatten() {
+            for (field, pointer, shown_empty) in messages.get(name).into_iter().flatten() {
                 match field.strip_prefix('~') {
                     Some(inner) => inlined.push(inner),
-                    None => definition.hide_empty(field, *hidden),
+                    None => definition.held(field, *pointer, *shown_empty),
                 }
             }
         }
@@ -183,6 +184,9 @@ fn resolve_scalar(ty: &mut Type, scalars: &[Option<Type>]) {
 fn grain(field: &Field, grains: &[Grain], defaults: &[BTreeMap<Box<str>, serde_json::Value>]) -> Grain {
     if field.atomic {
         return Grain::Leaf;
+    }
+    if let (true, Type::Struct(place)) = (field.granular, &field.ty) {
+        return Grain::Struct(*place);
     }
     match (&field.ty, &field.list) {
         (Type::List(item), ListKind::Map(names)) => {

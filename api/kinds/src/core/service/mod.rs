@@ -34,8 +34,12 @@ pub static SERVICE: Kind = Kind {
                 metadata.shift_remove("generation");
             }
             set(object, "status", json!({"loadBalancer": {}}));
+            families(object);
         },
-        prepare_update: update::prepare,
+        prepare_update: |new, old| {
+            families(new);
+            update::prepare(new, old);
+        },
         prepare_status: |new, old| {
             keep_all_but_status(new, old);
             if let Some(generation) = old["metadata"]["generation"].as_i64() {
@@ -122,7 +126,6 @@ fn set_defaults(object: &mut Value) {
         }
     }
     traffic(object);
-    families(object);
     let Some(status) = part(object, "status").and_then(|s| part(s, "loadBalancer")) else { return };
     for ingress in each_mut(status, "ingress").filter(|i| !text(i, "ip").is_empty()) {
         default(ingress, "ipMode", || "VIP".into());
@@ -143,7 +146,7 @@ fn traffic(object: &mut Value) {
     }
 }
 
-/// The cluster has one family of addresses. A headless Service whose endpoints somebody else chooses may have both.
+/// The cluster has one family of addresses. That is no default: it is nobody's, as the address is. A headless Service whose endpoints somebody else chooses may have both.
 fn families(object: &mut Value) {
     if kind(object) == "ExternalName" {
         return;
@@ -177,9 +180,11 @@ mod tests {
         let check = |spec: Value, expected: Value| {
             let mut object = json!({"spec": spec});
             set_defaults(&mut object);
+            families(&mut object);
             assert_eq!(object["spec"], expected);
             let once = object.clone();
             set_defaults(&mut object);
+            families(&mut object);
             assert_eq!(object, once);
         };
         check(

@@ -285,6 +285,7 @@ mod tests {
         let check = |spec: Value, expected: &[&str]| {
             let mut object = json!({"spec": spec});
             (SERVICE.strategy.default)(&mut object);
+            super::super::families(&mut object);
             let found: Vec<String> = service(&object).iter().map(ToString::to_string).collect();
             assert_eq!(found, expected);
         };
