@@ -111,6 +111,8 @@ pub struct Strategy {
     pub validate: fn(&Value) -> Causes,
     /// Further findings about an update: immutable fields and the like.
     pub validate_update: fn(new: &Value, old: &Value) -> Causes,
+    /// Findings about an object that is being created, beyond `validate`.
+    pub validate_create: fn(&Value) -> Causes,
     /// Findings about an update through `/status`, in place of the two above.
     pub validate_status: fn(new: &Value, old: &Value) -> Causes,
     /// Whether an update without `metadata.resourceVersion` is accepted.
@@ -145,6 +147,7 @@ impl Strategy {
         prepare_update: |_, _| {},
         prepare_status: |_, _| {},
         validate: |_| Causes::new(),
+        validate_create: |_| Causes::new(),
         validate_update: |_, _| Causes::new(),
         validate_status: |_, _| Causes::new(),
         unconditional_update: true,

@@ -65,6 +65,7 @@ fn create(kind: &Kind, object: &mut Value) -> Causes {
     (kind.strategy.prepare_create)(object);
     let mut causes = meta::validate(kind, object);
     causes.extend((kind.strategy.validate)(object));
+    causes.extend((kind.strategy.validate_create)(object));
     causes
 }
 

@@ -71,6 +71,55 @@ pub(super) fn validate(around: &Surroundings<'_>, at: Path<'_>, findings: &mut F
     }
 }
 
+/// What containers that are added to a running pod cannot have: it is not to rely on them.
+const NOT_EPHEMERAL: &[&str] = &[
+    "ports",
+    "resources",
+    "resizePolicy",
+    "restartPolicy",
+    "restartPolicyRules",
+    "livenessProbe",
+    "readinessProbe",
+    "startupProbe",
+    "lifecycle",
+];
+
+/// Findings about `ephemeralContainers` of a spec.
+pub(super) fn validate_ephemeral(around: &Surroundings<'_>, at: Path<'_>, findings: &mut Findings) {
+    let others = items(around.spec, "containers").iter().chain(items(around.spec, "initContainers"));
+    let others: Vec<&str> = others.map(|container| text(container, "name")).collect();
+    let mut names = others.clone();
+    let (list, never) = (at.field("ephemeralContainers"), "cannot be set for an Ephemeral Container");
+    for (index, container) in items(around.spec, "ephemeralContainers").iter().enumerate() {
+        let at = list.index(index);
+        common(around, container, at, findings);
+        unique_name(container, at, &mut names, findings);
+        let target = text(container, "targetContainerName");
+        if !target.is_empty() && !others.contains(&target) {
+            findings.not_found(at.field("targetContainerName"), target);
+        }
+        for field in NOT_EPHEMERAL.iter().filter(|field| is_set(&container[**field])) {
+            findings.forbidden(at.field(field), never);
+        }
+        let mounts = at.field("volumeMounts");
+        for (index, mount) in items(container, "volumeMounts").iter().enumerate() {
+            for field in ["subPath", "subPathExpr"].into_iter().filter(|field| !text(mount, field).is_empty()) {
+                findings.forbidden(mounts.index(index).field(field), never);
+            }
+        }
+    }
+}
+
+/// Neither absent nor empty.
+fn is_set(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(map) => !map.is_empty(),
+        _ => true,
+    }
+}
+
 fn unique_name<'a>(container: &'a Value, at: Path<'_>, names: &mut Vec<&'a str>, findings: &mut Findings) {
     let name = text(container, "name");
     if names.contains(&name) {

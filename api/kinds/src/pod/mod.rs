@@ -5,6 +5,7 @@ mod containers;
 mod defaults;
 mod dns;
 mod env;
+pub mod ephemeral;
 mod mounts;
 mod printing;
 mod probes;
@@ -43,6 +44,12 @@ pub static POD: Kind = Kind {
     subresources: &[
         Subresource { name: "attach", kind: "PodAttachOptions", group_version: None, verbs: &["create", "get"] },
         Subresource { name: "binding", kind: "Binding", group_version: None, verbs: &["create"] },
+        Subresource {
+            name: "ephemeralcontainers",
+            kind: "Pod",
+            group_version: None,
+            verbs: &["get", "patch", "update"],
+        },
         Subresource { name: "eviction", kind: "Eviction", group_version: Some(("policy", "v1")), verbs: &["create"] },
         Subresource { name: "exec", kind: "PodExecOptions", group_version: None, verbs: &["create", "get"] },
         Subresource { name: "log", kind: "Pod", group_version: None, verbs: &["get"] },
@@ -63,6 +70,7 @@ pub static POD: Kind = Kind {
         },
         prepare_status,
         validate: spec::validate_pod,
+        validate_create: ephemeral::validate_create,
         validate_update: update::validate,
         validate_status: status::validate,
         grace_period_s: |pod| Some(grace_period_s(pod)),

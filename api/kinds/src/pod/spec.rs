@@ -33,9 +33,6 @@ pub(super) fn validate_pod(pod: &Value) -> Causes {
     if unbound_yet && !text(spec, "nodeName").is_empty() && !items(spec, "schedulingGates").is_empty() {
         findings.forbidden(at.field("nodeName"), "cannot be set until all schedulingGates have been cleared");
     }
-    if !items(spec, "ephemeralContainers").is_empty() {
-        findings.forbidden(at.field("ephemeralContainers"), "cannot be set on create");
-    }
     findings.done()
 }
 
@@ -50,7 +47,9 @@ fn inner(spec: &Value, pod_name: &str, is_pod: bool, at: Path<'_>, findings: &mu
     }
     let volumes = volumes::validate(spec, pod_name, at.field("volumes"), findings);
     resources::claims(spec, at, findings);
-    containers::validate(&Surroundings { spec, volumes }, at, findings);
+    let around = Surroundings { spec, volumes };
+    containers::validate(&around, at, findings);
+    containers::validate_ephemeral(&around, at, findings);
     resources::validate_pod(spec, at, findings);
     host_network(spec, is_pod, at, findings);
     for (field, supported) in [("restartPolicy", RESTART_POLICIES), ("dnsPolicy", DNS_POLICIES)] {

@@ -30,7 +30,7 @@ pub(crate) async fn serve(
     let known = context.kind.subresources.iter().any(|s| s.name == subresource);
     match subresource {
         _ if !known => Err(Status::no_such_path()),
-        "status" => status::serve(api, &context, method, name, query, body).await,
+        "status" | "ephemeralcontainers" => status::serve(api, &context, method, name, subresource, query, body).await,
         "scale" => scale::serve(api, &context, method, name, query, body).await,
         "binding" => binding::serve(api, &context, method, name, body).await,
         "eviction" => eviction::serve(api, &context, method, name, query, body).await,

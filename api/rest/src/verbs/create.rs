@@ -152,6 +152,7 @@ async fn once(
     let mut causes: Causes = meta::validate(kind, &object);
     if !context.trusted {
         causes.extend((kind.strategy.validate)(&object));
+        causes.extend((kind.strategy.validate_create)(&object));
     }
     if !causes.is_empty() {
         return Err(Failure::Status(Status::invalid(kind, name, &causes)));

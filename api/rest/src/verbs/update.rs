@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use api_kinds::pod::ephemeral;
 use api_kinds::{Causes, meta};
 use api_schema::apply::{Writer, resets, track_update};
 use api_schema::settle;
@@ -144,6 +145,7 @@ async fn once(
     match change.subresource {
         "" | "scale" => (strategy.prepare_update)(&mut new, &old),
         "status" => (strategy.prepare_status)(&mut new, &old),
+        "ephemeralcontainers" => ephemeral::prepare(&mut new, &old),
         _ => {}
     }
     let mut causes: Causes = meta::validate(kind, &new);
@@ -155,6 +157,10 @@ async fn once(
             causes.extend((strategy.validate_update)(&new, &old));
         }
         "status" => causes.extend((strategy.validate_status)(&new, &old)),
+        "ephemeralcontainers" => {
+            causes.extend((strategy.validate)(&new));
+            causes.extend(ephemeral::validate_update(&new, &old));
+        }
         _ => {}
     }
     if !causes.is_empty() {

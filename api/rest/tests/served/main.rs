@@ -2,6 +2,7 @@
 
 mod contention;
 mod documents;
+mod ephemeral;
 mod events;
 mod health;
 mod protobuf;
