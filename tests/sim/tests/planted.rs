@@ -2,10 +2,30 @@
 #![cfg(feature = "planted-bugs")]
 #![allow(clippy::print_stdout, reason = "how many seeds each took is the point of the run")]
 
-use tests_sim::fleet::sail;
+use std::path::Path;
+
+use tests_sim::fleet::{Kind, Voyage, sail};
 
 /// A bug must show within so many seeds.
 const SEEDS_MAX: u64 = 1000;
+
+/// The same where the consensus that ships runs: these worlds are larger.
+const SHIPPED_SEEDS_MAX: u64 = 1000;
+
+#[test]
+fn every_planted_bug_is_found_where_the_consensus_that_ships_runs() {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let kind = Kind::Shipped(Path::new(env!("CARGO_BIN_EXE_sim")));
+    let mut missed = Vec::new();
+    for bug in planted_bugs::ALL.iter().copied().filter(|bug| bug.machines().shipped) {
+        let fleet = Voyage { kind, from: 1, seeds: SHIPPED_SEEDS_MAX, until: None, threads, bug: Some(bug) }.sail();
+        match fleet.failed {
+            Some((seed, property)) => println!("{:<28} after {seed:>4} larger worlds: {property}", bug.name()),
+            None => missed.push(bug.name()),
+        }
+    }
+    assert!(missed.is_empty(), "not found within {SHIPPED_SEEDS_MAX} seeds: {missed:?}");
+}
 
 #[test]
 fn every_planted_bug_is_found() {
