@@ -1,6 +1,7 @@
 //! The life of one world, from its seed to the verdict.
 
-use crate::judge::Finding;
+use crate::client::Cluster;
+use crate::judge::{Finding, Judge};
 use crate::plan::Plan;
 use crate::rng::Rng;
 use crate::trace::Trace;
@@ -41,6 +42,21 @@ pub struct Work {
     pub time_us: u64,
 }
 
+impl Work {
+    /// What was done in a world until now.
+    pub(crate) fn of(cluster: &Cluster, judge: &Judge, now_us: u64) -> Self {
+        let record = judge.record();
+        cluster.note(|ledger| Self {
+            writes: ledger.writes.iter().filter(|write| write.outcome.is_some()).count() as u64,
+            reads: ledger.reads.len() as u64,
+            watched: ledger.watches.iter().map(|watch| watch.taken.len() as u64).sum(),
+            revision: record.revision,
+            index: record.index,
+            time_us: now_us,
+        })
+    }
+}
+
 /// Lives a plan through.
 pub fn run(plan: Plan) -> Verdict {
     let (seed, length_us) = (plan.seed, plan.length_us);
@@ -59,7 +75,7 @@ pub fn run(plan: Plan) -> Verdict {
     Verdict {
         findings: world.judge.findings().to_vec(),
         hash: world.hash(),
-        work: count(&world),
+        work: Work::of(&world.cluster, &world.judge, world.now_us()),
         trace: std::mem::take(&mut world.trace),
     }
 }
@@ -85,16 +101,4 @@ fn recover(world: &mut World) {
     }
     // Watchers catch up.
     world.run_until(world.now_us() + 2 * LOOK_US);
-}
-
-fn count(world: &World) -> Work {
-    let record = world.judge.record();
-    world.cluster.note(|ledger| Work {
-        writes: ledger.writes.iter().filter(|write| write.outcome.is_some()).count() as u64,
-        reads: ledger.reads.len() as u64,
-        watched: ledger.watches.iter().map(|watch| watch.taken.len() as u64).sum(),
-        revision: record.revision,
-        index: record.index,
-        time_us: world.now_us(),
-    })
 }

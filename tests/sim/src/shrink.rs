@@ -27,37 +27,30 @@ impl Cuts {
     /// The plan of a seed with this left out.
     pub fn plan(&self, seed: u64) -> Plan {
         let mut plan = Plan::of(seed);
-        let mut number = 0;
-        plan.strikes.retain(|_| {
-            number += 1;
-            !self.without.contains(&(number - 1))
-        });
-        if let Some(clients) = &self.clients {
-            plan.workloads.clone_from(clients);
-        }
-        if let Some(length_us) = self.length_us {
-            plan.length_us = length_us;
-            plan.strikes.retain(|strike| strike.at_us < length_us);
-        }
+        self.leave_out(&mut plan.strikes, &mut plan.workloads, &mut plan.length_us);
         plan
     }
 
     /// The same of a world in which the consensus that ships runs.
     pub fn shipped(&self, seed: u64) -> shipped::plan::Plan {
         let mut plan = shipped::plan::Plan::of(seed);
+        self.leave_out(&mut plan.strikes, &mut plan.workloads, &mut plan.length_us);
+        plan
+    }
+
+    fn leave_out(&self, strikes: &mut Vec<Strike>, workloads: &mut Vec<(usize, u64)>, end_us: &mut u64) {
         let mut number = 0;
-        plan.strikes.retain(|_| {
+        strikes.retain(|_| {
             number += 1;
             !self.without.contains(&(number - 1))
         });
         if let Some(clients) = &self.clients {
-            plan.workloads.clone_from(clients);
+            workloads.clone_from(clients);
         }
         if let Some(length_us) = self.length_us {
-            plan.length_us = length_us;
-            plan.strikes.retain(|strike| strike.at_us < length_us);
+            *end_us = length_us;
+            strikes.retain(|strike| strike.at_us < length_us);
         }
-        plan
     }
 
     /// What is left of a seed.

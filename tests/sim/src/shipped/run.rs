@@ -29,7 +29,7 @@ pub fn run(plan: Plan) -> Verdict {
     Verdict {
         findings: world.judge.findings().to_vec(),
         hash: world.hash(),
-        work: count(&world),
+        work: Work::of(&world.cluster, &world.judge, world.now_us()),
         trace: std::mem::take(&mut world.trace),
     }
 }
@@ -53,16 +53,4 @@ fn recover(world: &mut World) {
     }
     // Watchers catch up.
     world.run_until(world.now_us() + 4 * LOOK_US);
-}
-
-fn count(world: &World) -> Work {
-    let record = world.judge.record();
-    world.cluster.note(|ledger| Work {
-        writes: ledger.writes.iter().filter(|write| write.outcome.is_some()).count() as u64,
-        reads: ledger.reads.len() as u64,
-        watched: ledger.watches.iter().map(|watch| watch.taken.len() as u64).sum(),
-        revision: record.revision,
-        index: record.index,
-        time_us: world.now_us(),
-    })
 }
