@@ -80,8 +80,10 @@ fn by_token(page: &mut Browser, cluster: &Cluster) -> Result<()> {
     let token = String::from_utf8(token.stdout)?;
     let try_token = |page: &mut Browser, token: &str| {
         let token = serde_json::Value::from(token.trim());
+        // The page is to be read before its script has come; signing in is not offered until then.
+        page.wait_for("document.querySelector('#signin button')?.disabled === false")?;
         page.value(&format!(
-            "document.getElementById('token').value = {token}; document.getElementById('signin').requestSubmit()"
+            "document.getElementById('token').value = {token}; document.querySelector('#signin button').click()"
         ))
     };
     page.trust_anyone()?;

@@ -2,7 +2,9 @@
 
 import { signIn } from "./api.js";
 
-document.getElementById("signin").addEventListener("submit", async (event) => {
+const form = document.getElementById("signin");
+
+form.addEventListener("submit", async (event) => {
   event.preventDefault();
   const why = document.getElementById("why");
   why.textContent = "";
@@ -13,3 +15,6 @@ document.getElementById("signin").addEventListener("submit", async (event) => {
     why.textContent = error.code === 401 ? "The cluster does not know this token, or it has expired." : error.message;
   }
 });
+
+// Before this line the browser itself would have sent the form, to nowhere.
+form.querySelector("button").disabled = false;
