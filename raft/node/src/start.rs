@@ -380,7 +380,13 @@ fn run(config: &NodeConfig, shared: Shared, core: Core, port: Port, admission: A
     tokio::spawn(wake_watchers(view.clone(), applied.clone()));
     tokio::spawn(pilot::run(changes, observatory, standing.clone(), config.autopilot));
     tokio::spawn(dialer.clone().follow(standing.clone()));
-    tokio::spawn(belonging::watch(dialer.clone(), standing.clone(), removed, node.closing.subscribe()));
+    tokio::spawn(belonging::watch(
+        dialer.clone(),
+        belonging::started_with(config),
+        standing.clone(),
+        removed,
+        node.closing.subscribe(),
+    ));
     if let Some(members) = begins {
         tokio::spawn(form_cluster(raft, members, config.timing));
     }

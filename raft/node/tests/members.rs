@@ -186,6 +186,21 @@ async fn a_removed_member_learns_it_and_is_never_heard_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_removed_before_it_got_an_entry_learns_it_too() {
+    let mut cluster = Cluster::start(3).await;
+    // Whoever joins next is given this id, and is taken in on a connection that has none yet: nothing else reaches it.
+    for id in 1..=3 {
+        cluster.faults.cut(id, 4);
+    }
+    let (slot, id) = cluster.join(Kind::Master).await;
+    assert_eq!(id, 4);
+    cluster.node(1).remove(id, deadline()).await.expect("a removal");
+    let joiner = cluster.node(slot).clone();
+    sees_soon(&joiner, "it learns of it", |s| s.removed).await;
+    assert_eq!(joiner.standing().borrow().applied_index, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn read_replicas_serve_everything_and_never_vote() {
     let mut cluster = Cluster::start(3).await;
     let (slot, replica) = cluster.join(Kind::Replica).await;
