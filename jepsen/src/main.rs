@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use jepsen::cluster::disk::Disk;
-use jepsen::cluster::network::{self, Network};
+use jepsen::cluster::network::{self, Link, Network};
 use jepsen::cluster::{Loopback, Site};
 use jepsen::nemeses::Nemesis;
 use jepsen::progress::{say, summary};
@@ -35,6 +35,9 @@ struct Arguments {
     /// Only these nemeses; `list` names all, `none` is none.
     #[arg(long, value_delimiter = ',')]
     nemesis: Vec<String>,
+    /// Packets between masters are so many milliseconds late, one way, unless a fault makes it worse.
+    #[arg(long, default_value_t = 0, value_name = "MS", conflicts_with = "loopback")]
+    latency: u64,
     /// All masters on loopback, also where each could have a network namespace of its own.
     #[arg(long)]
     loopback: bool,
@@ -98,16 +101,17 @@ async fn interrupted() -> anyhow::Error {
 }
 
 /// Namespaces where this machine lets us, else loopback.
-fn site(masters: usize, seed: u64, base_port: u16, apart: &Result<()>) -> Arc<dyn Site> {
+fn site(masters: usize, seed: u64, arguments: &Arguments, apart: &Result<()>) -> Arc<dyn Site> {
+    let late = Duration::from_millis(arguments.latency);
     let made = match apart {
-        Ok(()) => Network::new(masters, seed),
+        Ok(()) => Network::new(masters, seed, Link { late_min: late, late_max: late, ..Link::default() }),
         Err(why) => Err(anyhow::anyhow!("{why:#}")),
     };
     match made {
         Ok(network) => Arc::new(network),
         Err(why) => {
             say(&format!("all masters on loopback: {why:#}"));
-            Arc::new(Loopback { base_port })
+            Arc::new(Loopback { base_port: arguments.base_port })
         }
     }
 }
@@ -152,7 +156,7 @@ async fn run(arguments: Arguments, apart: Result<()>) -> Result<usize> {
     let length = Duration::from_secs_f64(arguments.minutes * 60.0 / sizes.len() as f64);
     let disks = Disk::possible().inspect_err(|why| say(&format!("ordinary disks: {why:#}"))).is_ok();
     if let Some(bug) = &arguments.planted {
-        let make = |masters, seed| site(masters, seed, arguments.base_port, &apart);
+        let make = |masters, seed| site(masters, seed, &arguments, &apart);
         planted::run(Some(bug.as_str()).filter(|bug| *bug != "all"), &make, disks).await?;
         return Ok(0);
     }
@@ -160,7 +164,7 @@ async fn run(arguments: Arguments, apart: Result<()>) -> Result<usize> {
     let mut anomalies = 0;
     for masters in sizes {
         say(&format!("seed {seed}, {masters} masters, {:.0} s", length.as_secs_f64()));
-        let site = site(masters, seed, arguments.base_port, &apart);
+        let site = site(masters, seed, &arguments, &apart);
         let nemeses = chosen(&arguments.nemesis, nemeses::ALL, nemeses::named)?;
         let plan = Plan {
             masters,
@@ -218,6 +222,9 @@ fn write(folder: &std::path::Path, finished: &Finished, again: &str) -> Result<(
 fn replay(arguments: &Arguments, seed: u64, masters: usize) -> String {
     let sizes = if arguments.masters.is_some() { 1.0 } else { 2.0 };
     let mut command = format!("./x chaos --seed {seed} --masters {masters} --minutes {}", arguments.minutes / sizes);
+    if arguments.latency > 0 {
+        command.push_str(&format!(" --latency {}", arguments.latency));
+    }
     if arguments.loopback {
         command.push_str(" --loopback");
     }

@@ -73,7 +73,7 @@ impl Fault for Bad {
 
     fn end<'a>(&'a mut self, world: &'a World) -> BoxFuture<'a, Result<()>> {
         async {
-            world.cluster.site().weather().context("a site without weather")?.everywhere(Link::default());
+            world.cluster.site().weather().context("a site without weather")?.clear();
             Ok(())
         }
         .boxed()

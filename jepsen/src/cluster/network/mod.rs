@@ -55,11 +55,12 @@ pub fn enter() -> Result<()> {
 }
 
 impl Network {
-    /// Makes a namespace for each master and one more, and joins them, and this one, by a relay.
+    /// Makes a namespace for each master and one more, and joins them, and this one, by a relay. Links between masters are
+    /// `usual` unless a fault makes them worse.
     ///
     /// # Errors
     /// When the kernel has no tun, or `ip` is missing.
-    pub fn new(masters: usize, seed: u64) -> Result<Self> {
+    pub fn new(masters: usize, seed: u64, usual: Link) -> Result<Self> {
         let mut namespaces = Vec::new();
         let mut ends = Vec::new();
         for index in 0..=masters {
@@ -69,7 +70,7 @@ impl Network {
         }
         let clients = [10, 77, 0, CLIENTS];
         ends.push((clients, tun::open(clients)?));
-        let weather = Arc::new(Weather::new(masters + 1));
+        let weather = Arc::new(Weather::new(masters + 1, usual));
         let relay = Relay::start(ends, weather.clone(), seed)?;
         Ok(Self { namespaces, weather, _relay: relay })
     }

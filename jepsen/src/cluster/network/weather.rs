@@ -23,13 +23,14 @@ pub struct Link {
 /// All links. Clients' links to masters are always fair.
 pub struct Weather {
     masters: usize,
+    usual: Link,
     links: Mutex<Vec<Link>>,
 }
 
 impl Weather {
-    /// Fair.
-    pub(super) fn new(masters: usize) -> Self {
-        Self { masters, links: Mutex::new(vec![Link::default(); masters * masters]) }
+    /// As usual, everywhere.
+    pub(super) fn new(masters: usize, usual: Link) -> Self {
+        Self { masters, usual, links: Mutex::new(vec![usual; masters * masters]) }
     }
 
     /// Cuts these links, from → to, and mends all others.
@@ -44,6 +45,11 @@ impl Weather {
         for link in self.links.lock().iter_mut() {
             *link = Link { cut: link.cut, ..like };
         }
+    }
+
+    /// As it was in the beginning. Does not touch what is cut.
+    pub fn clear(&self) {
+        self.everywhere(self.usual);
     }
 
     /// The weather on a link now.
