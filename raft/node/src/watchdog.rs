@@ -45,17 +45,17 @@ impl Flushes {
     }
 }
 
-/// One thing that may keep a member waiting: what it was at the last look, and how long it has been since.
+/// One thing that may keep a member waiting: what it was at the last look, if it waited then, and how long it has been.
 #[derive(Default)]
 struct Wait {
-    seen: Option<u64>,
+    seen: Option<Option<u64>>,
     lasts: Duration,
 }
 
 impl Wait {
     fn look(&mut self, now: Option<u64>, waits: bool, awake: Duration) -> Duration {
-        self.lasts = if waits && now == self.seen { self.lasts + awake } else { Duration::ZERO };
-        self.seen = now;
+        self.lasts = if waits && self.seen == Some(now) { self.lasts + awake } else { Duration::ZERO };
+        self.seen = waits.then_some(now);
         self.lasts
     }
 }
@@ -63,6 +63,8 @@ impl Wait {
 /// What a member sees of itself at one look, as indexes of its log.
 #[derive(Clone, Copy, Default)]
 struct Look {
+    /// Whether it leads: nobody else answers for what is not committed.
+    leads: bool,
     /// The oldest write on its way to the disk, by its ticket.
     oldest_flush: Option<u64>,
     applied: Option<u64>,
@@ -100,7 +102,7 @@ impl Patience {
         self.last_look = now;
         let flush = self.flush.look(look.oldest_flush, look.oldest_flush.is_some(), awake);
         let apply = self.apply.look(look.applied, look.applied < look.committed, awake);
-        let quorum = self.commit.look(look.committed, look.committed < look.last, awake);
+        let quorum = self.commit.look(look.committed, look.leads && look.committed < look.last, awake);
         Late { disk: flush.max(apply), quorum }
     }
 }
@@ -136,16 +138,18 @@ pub(crate) async fn watch(
         ticks.tick().await;
         let now = metrics.borrow_watched().clone();
         let index = |id: Option<LogId>| id.map(|id| id.index);
+        let leads = now.state == ServerState::Leader && standing.borrow().leads;
         let late = patience.look(
             Instant::now(),
             Look {
+                leads,
                 oldest_flush: flushes.oldest(),
                 applied: index(now.last_applied),
                 committed: index(now.local_committed),
                 last: now.last_log_index,
             },
         );
-        if now.state != ServerState::Leader || !standing.borrow().leads {
+        if !leads {
             continue;
         }
         if late.disk > stall * 3 {
@@ -196,16 +200,21 @@ mod tests {
     fn stuck(looks: &[(u64, Option<u64>, u64)]) -> u64 {
         let look = |(at, oldest_flush, applied): &(u64, Option<u64>, u64)| {
             let (oldest_flush, applied) = (*oldest_flush, Some(*applied));
-            (*at, Look { oldest_flush, applied, committed: Some(9), last: Some(9) })
+            (*at, Look { leads: true, oldest_flush, applied, committed: Some(9), last: Some(9) })
         };
         late(&looks.iter().map(look).collect::<Vec<_>>()).0
     }
 
     /// The quorum's part, with (moment, committed, last).
     fn unheard(looks: &[(u64, u64, u64)]) -> u64 {
+        elected(0, looks)
+    }
+
+    /// The same of one that leads from some moment on.
+    fn elected(since: u64, looks: &[(u64, u64, u64)]) -> u64 {
         let look = |(at, committed, last): &(u64, u64, u64)| {
-            let (committed, last) = (Some(*committed), Some(*last));
-            (*at, Look { oldest_flush: None, applied: committed, committed, last })
+            let (leads, committed, last) = (*at >= since, Some(*committed), Some(*last));
+            (*at, Look { leads, oldest_flush: None, applied: committed, committed, last })
         };
         late(&looks.iter().map(look).collect::<Vec<_>>()).1
     }
@@ -226,6 +235,8 @@ mod tests {
         assert_eq!(unheard(&[(100, 3, 5), (200, 3, 5), (300, 4, 8)]), 0, "it gets on");
         assert_eq!(unheard(&[(100, 5, 5), (200, 5, 5), (300, 5, 5)]), 0, "all is committed");
         assert_eq!(unheard(&[(100, 3, 5), (200, 3, 5), (300, 5, 5)]), 0, "all is committed now");
+        assert_eq!(elected(300, &[(100, 3, 5), (200, 3, 5), (300, 3, 6)]), 0, "what it waited for before is no fault of its");
+        assert_eq!(elected(200, &[(100, 3, 5), (200, 3, 6), (300, 3, 6)]), 100, "but what it waits for since");
     }
 
     #[test]
