@@ -335,6 +335,7 @@ impl Applier {
         self.begin_trail();
         self.pass_whole();
         self.announce();
+        self.registry.skip();
         increment(&self.metrics.snapshots_installed);
         self.metrics.snapshot_install_us.record_elapsed(started);
         tracing::info!(revision = self.state.snapshot().revision(), "a snapshot is installed");

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use raft_state::{Command, CommandId, Outcome};
 use raft_trace::Context;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 /// What a caller of `propose` waits for.
@@ -18,6 +18,7 @@ pub(crate) type Outcomes = oneshot::Receiver<Vec<Outcome>>;
 pub(crate) struct Registry {
     boot: u64,
     inner: Mutex<Inner>,
+    skipped: Notify,
 }
 
 struct Inner {
@@ -47,7 +48,7 @@ pub(crate) struct Ids {
 
 impl Registry {
     pub(crate) fn new(boot: u64) -> Self {
-        Self { boot, inner: Mutex::new(Inner { next: 1, waiting: BTreeMap::new() }) }
+        Self { boot, inner: Mutex::new(Inner { next: 1, waiting: BTreeMap::new() }), skipped: Notify::new() }
     }
 
     pub(crate) fn boot(&self) -> u64 {
@@ -107,6 +108,16 @@ impl Registry {
     pub(crate) fn waiting_longer_than(&self, age: Duration) -> Vec<u64> {
         let inner = self.inner.lock();
         inner.waiting.iter().filter(|(_, w)| w.since.elapsed() > age).map(|(first, _)| *first).collect()
+    }
+
+    /// This member has skipped entries of the log, perhaps those that somebody here waits for.
+    pub(crate) fn skip(&self) {
+        self.skipped.notify_one();
+    }
+
+    /// Waits until entries are skipped, if they have not been since the last time.
+    pub(crate) async fn skipped(&self) {
+        self.skipped.notified().await;
     }
 
     /// Nobody gets outcomes any more: whoever waits is told so.

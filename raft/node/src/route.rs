@@ -20,8 +20,7 @@ use crate::registry::Registry;
 /// Before a refused proposal is sent again, unless the leader changes first.
 const RETRY: Duration = Duration::from_millis(5);
 
-/// A proposal that was accepted yet has not shown up here for so long is sent again: this member may have skipped its
-/// entry by installing a snapshot.
+/// A proposal that was accepted yet has not shown up here for so long is sent again, whatever the reason.
 const DOUBT: Duration = Duration::from_secs(1);
 
 /// Where new proposals go in.
@@ -60,6 +59,8 @@ pub(crate) struct Router {
     /// Names new proposals.
     fresh: mpsc::UnboundedReceiver<u64>,
     refused: BTreeSet<u64>,
+    /// [`DOUBT`].
+    doubt: Duration,
 }
 
 impl Router {
@@ -81,13 +82,14 @@ impl Router {
             fresh: fresh_sender,
         };
         let refused = BTreeSet::new();
-        (Self { id, registry, dialer, leader, batches, metrics, verdicts, heard, fresh, refused }, entrance)
+        let doubt = DOUBT;
+        (Self { id, registry, dialer, leader, batches, metrics, verdicts, heard, fresh, refused, doubt }, entrance)
     }
 
     /// Runs until every entrance is closed.
     pub(crate) async fn run(mut self) {
         let mut way = self.way();
-        let mut retry_at = Instant::now() + DOUBT;
+        let mut retry_at = Instant::now() + self.doubt;
         let mut batch = Vec::new();
         loop {
             tokio::select! {
@@ -100,8 +102,10 @@ impl Router {
                     way = self.way();
                     self.refused.clear();
                     self.send_all(&mut way);
-                    retry_at = Instant::now() + DOUBT;
+                    retry_at = Instant::now() + self.doubt;
                 }
+                // A snapshot took the place of entries. Whose entry was among them is told the outcome when it is sent again.
+                () = self.registry.skipped() => self.send_all(&mut way),
                 () = tokio::time::sleep_until(retry_at) => {
                     if self.refused.is_empty() {
                         self.doubt(&mut way);
@@ -114,7 +118,7 @@ impl Router {
                             self.send(&mut way, first);
                         }
                     }
-                    retry_at = Instant::now() + DOUBT;
+                    retry_at = Instant::now() + self.doubt;
                 }
                 Some((first, accepted)) = self.heard.recv() => {
                     if !accepted && self.registry.encoded(first).is_some() {
@@ -168,7 +172,7 @@ impl Router {
 
     /// Sends again what has waited for long.
     fn doubt(&self, way: &mut Way) {
-        for first in self.registry.waiting_longer_than(DOUBT) {
+        for first in self.registry.waiting_longer_than(self.doubt) {
             increment(&self.metrics.propose_retries);
             self.send(way, first);
         }
@@ -184,5 +188,46 @@ enum Way {
 impl Way {
     fn is_broken(&self) -> bool {
         matches!(self, Self::There(forwarder) if forwarder.is_broken())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use raft_state::Command;
+
+    use super::*;
+    use crate::config::{PeerTls, Timing};
+    use crate::start::Hooks;
+    use crate::wire::Letterhead;
+
+    const OWN: u64 = 1;
+    const NEVER: Duration = Duration::from_secs(3600);
+    /// Longer than anything here takes, on the slowest machine.
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    #[tokio::test]
+    async fn what_may_have_been_skipped_is_sent_again_at_once() {
+        let registry = Arc::new(Registry::new(7));
+        let letterhead = Letterhead { cluster: String::new(), id: OWN, retired: Default::default() };
+        let tls = watch::Sender::new(PeerTls::default()).subscribe();
+        let dialer = Arc::new(Dialer::new(letterhead, &tls, &Timing::default(), &Hooks::default()));
+        let view = LeaderView { term: 1, leader: Some(OWN), address: String::new() };
+        let (_leader, seen) = watch::channel(view);
+        let (batches, mut items) = mpsc::unbounded_channel();
+        let (mut router, entrance) = Router::new(OWN, registry.clone(), dialer, seen, batches, Arc::default());
+        router.doubt = NEVER;
+        tokio::spawn(router.run());
+        let encode = |_, _: &[Command]| Ok::<_, Infallible>(Bytes::from_static(b"x"));
+        let entered = registry.enter(&[Command::Compact { revision: 1 }], None, encode);
+        let (first, encoded, _outcomes) = entered.expect("infallible");
+        assert!(entrance.send(first, encoded, None));
+        let mut sent = async || tokio::time::timeout(PATIENCE, items.recv()).await.ok().flatten();
+        // The log took it, and its entry never comes.
+        let item = sent().await.expect("it goes into the log");
+        item.verdict.listener.send((item.verdict.ticket, true)).expect("a router");
+        registry.skip();
+        assert!(sent().await.is_some(), "it is sent again");
     }
 }
