@@ -43,6 +43,7 @@ mod metrics;
 mod node;
 mod peer;
 mod progress;
+mod proof;
 mod reads;
 mod rebuild;
 mod record;

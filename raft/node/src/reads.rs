@@ -28,6 +28,15 @@ pub(crate) struct Waiter {
     index: oneshot::Sender<u64>,
 }
 
+#[cfg(test)]
+impl Waiter {
+    /// The read must see this index.
+    pub(crate) fn confirm(self, index: u64) {
+        // Whoever waited may have left.
+        let _ = self.index.send(index);
+    }
+}
+
 /// Where reads ask for their index.
 #[derive(Clone)]
 pub(crate) struct Reads {

@@ -19,6 +19,8 @@ use crate::leader::{Contact, LeaderView};
 use crate::machine::Applied;
 use crate::metrics::{Metrics, increment};
 use crate::peer::dial::Dialer;
+use crate::proof::Proof;
+use crate::reads::Reads;
 use crate::silence::Silence;
 use crate::types::{Fatal, Raft, TypeConfig};
 
@@ -36,6 +38,7 @@ pub(crate) struct Observer {
     pub(crate) contact: Arc<Contact>,
     pub(crate) dialer: Arc<Dialer>,
     pub(crate) applied: watch::Receiver<Applied>,
+    pub(crate) reads: Reads,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) standing: watch::Sender<Standing>,
     pub(crate) leader: watch::Sender<LeaderView>,
@@ -75,7 +78,9 @@ impl Observer {
         // What the log held at the start must be applied before this member serves.
         let start = all.borrow_watched().last_log_index;
         let mut recovered = false;
-        let mut settled = None;
+        let patience = self.timing.election_max * PATIENCE;
+        let (mut settled, mut looked) = (None, Instant::now());
+        let mut proof = Proof::new(self.reads.clone(), self.applied.clone());
         let between = (self.timing.heartbeat / 2).max(Duration::from_millis(5));
         let mut silence = Silence::new(&self.timing, between, Instant::now());
         let mut heard = Heard::default();
@@ -102,10 +107,17 @@ impl Observer {
             recovered |= now.cluster_committed.is_some()
                 && now.cluster_committed.map(|c| c.index) >= start
                 && now.last_applied >= now.cluster_committed;
+            // One that was stopped itself has heard nobody, whatever waits in its buffers.
+            let was_away = looked.elapsed() >= patience;
+            looked = Instant::now();
             if self.is_settled(&now) {
-                settled = Some(Instant::now());
+                settled = Some(looked);
             }
-            let ready = recovered && settled.is_some_and(|at| at.elapsed() < self.timing.election_max * PATIENCE);
+            let in_touch = settled.is_some_and(|at| at.elapsed() < patience);
+            if was_away || !in_touch {
+                proof.lapse();
+            }
+            let ready = recovered && in_touch && proof.holds();
             self.publish(&now, ready);
         }
     }

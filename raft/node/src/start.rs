@@ -344,6 +344,7 @@ fn run(config: &NodeConfig, shared: Shared, core: Core, port: Port, admission: A
         contact: contact.clone(),
         dialer: dialer.clone(),
         applied: applied.clone(),
+        reads: reads.clone(),
         metrics: metrics.clone(),
         standing: standing_sender,
         leader: leader_sender,
