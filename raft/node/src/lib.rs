@@ -31,6 +31,7 @@ mod fenced;
 mod form;
 mod forward;
 pub mod ground;
+mod holds;
 mod host;
 pub mod journal;
 mod leader;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use openraft::async_runtime::watch::WatchReceiver;
 
 use crate::config::Limits;
+use crate::holds::Holds;
 use crate::metrics::{Metrics, increment};
 use crate::size::Size;
 use crate::types::Raft;
@@ -14,8 +15,12 @@ use crate::types::Raft;
 /// Between looks at the log.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
+/// What is held for members that are being sent a snapshot may be so many times what is kept in any case.
+const HELD_MAX: u64 = 4;
+
 /// Looks after the log, for ever.
-pub(crate) async fn run(raft: Raft, size: Arc<Size>, limits: Limits, metrics: Arc<Metrics>) {
+pub(crate) async fn run(raft: Raft, size: Arc<Size>, limits: Limits, metrics: Arc<Metrics>, holds: Holds) {
+    let held_max = limits.keep_log_bytes.saturating_add(limits.snapshot_log_bytes).saturating_mul(HELD_MAX);
     let raft_metrics = raft.metrics();
     let mut ticks = tokio::time::interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -39,6 +44,10 @@ pub(crate) async fn run(raft: Raft, size: Arc<Size>, limits: Limits, metrics: Ar
             }
         }
         let Some(upto) = size.keeping(snapshot, limits.keep_log_bytes) else { continue };
+        let upto = match holds.lowest() {
+            Some(held) if size.bytes_after(Some(held)) <= held_max => upto.min(held),
+            _ => upto,
+        };
         if Some(upto) > purged && raft.trigger().purge_log(upto).await.is_err() {
             return;
         }

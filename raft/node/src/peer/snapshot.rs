@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use api_proto::peer as pb;
 use bytes::Bytes;
+use futures::{Stream, StreamExt};
 use openraft::alias::SnapshotOf;
 use openraft::raft::SnapshotResponse;
 use raft_state::Keyring;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Code, Status, Streaming};
+use tonic::{Code, Status};
 
 use crate::checkpoint::Checkpoint;
 use crate::ground::StateDisk;
@@ -179,6 +180,8 @@ pub(crate) struct Receiver {
     metrics: Arc<Metrics>,
     /// What the files in the folder are parts of. Held during a transfer.
     offered: Arc<Mutex<Option<pb::SnapshotMeta>>>,
+    /// Counts offers: the latest ends the transfer of any before.
+    offers: watch::Sender<u64>,
 }
 
 impl Receiver {
@@ -193,7 +196,7 @@ impl Receiver {
             fs::remove_dir_all(&folder)?;
         }
         fs::create_dir_all(&folder)?;
-        Ok(Self { folder, store, keyring, metrics, offered: Arc::new(Mutex::new(None)) })
+        Ok(Self { folder, store, keyring, metrics, offered: Arc::new(Mutex::new(None)), offers: watch::Sender::new(0) })
     }
 
     /// How much of each file of an offer is here already.
@@ -202,9 +205,10 @@ impl Receiver {
         if let Some(file) = meta.files.iter().find(|f| !is_plain(&f.name)) {
             return Err(Status::invalid_argument(format!("{:?} names no file of a snapshot", file.name)));
         }
-        let Ok(mut offered) = self.offered.try_lock() else {
-            return Err(Status::resource_exhausted("another snapshot is on its way"));
-        };
+        // There is one leader, and it sends one at a time: what is still on its way comes from nobody any more, and a
+        // connection that was cut would take its time to say so.
+        self.offers.send_modify(|count| *count += 1);
+        let mut offered = self.offered.lock().await;
         let folder = self.folder.clone();
         let resumes = offered.as_ref() == Some(&meta);
         *offered = Some(meta.clone());
@@ -223,16 +227,24 @@ impl Receiver {
     pub(crate) async fn receive(
         &self,
         letterhead: &Letterhead,
-        mut chunks: Streaming<pb::SnapshotChunk>,
+        mut chunks: impl Stream<Item = Result<pb::SnapshotChunk, Status>> + Unpin,
     ) -> Result<(u64, Vote, SnapshotOf<TypeConfig, Checkpoint>), Status> {
+        let mut offers = self.offers.subscribe();
         let mut offered = self.offered.lock().await;
-        let first = chunks.message().await?.ok_or_else(|| Status::invalid_argument("a snapshot of nothing"))?;
+        let mut next = async || {
+            tokio::select! {
+                biased;
+                _ = offers.changed() => Err(Status::aborted("another snapshot is offered")),
+                chunk = chunks.next() => chunk.transpose(),
+            }
+        };
+        let first = next().await?.ok_or_else(|| Status::invalid_argument("a snapshot of nothing"))?;
         let from = letterhead.check(first.header.as_ref())?;
         let vote = wire::vote_from(first.leader.as_ref())?;
         let Some(meta) = first.meta.filter(|meta| offered.as_ref() == Some(meta)) else {
             return Err(Status::aborted("another snapshot was offered"));
         };
-        while let Some(chunk) = chunks.message().await? {
+        while let Some(chunk) = next().await? {
             letterhead.check(chunk.header.as_ref())?;
             let file = meta.files.get(chunk.file as usize);
             let name = file.ok_or_else(|| Status::invalid_argument("a chunk of no file"))?.name.clone();
@@ -361,6 +373,33 @@ mod tests {
         let newer = meta(8, &[("a", b"abcdef")]);
         assert_eq!(receiver.held(Some(&newer)).await.expect("an answer"), [0]);
         assert!(receiver.held(Some(&meta(9, &[("../x", b"")]))).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn an_offer_ends_a_transfer_whose_sender_is_gone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let keyring = Arc::new(TestKeyring);
+        let (store, ..) = raft_log::StateStore::open(&folder.path().join("state"), keyring.clone()).expect("a state");
+        let incoming = folder.path().join("incoming");
+        let receiver = Receiver::new(incoming, Arc::new(store), keyring, Arc::default()).expect("a receiver");
+        let offer = meta(7, &[("a", b"abcdef")]);
+        receiver.held(Some(&offer)).await.expect("an answer");
+        let letterhead = Letterhead { cluster: "c".to_owned(), id: 1, retired: Default::default() };
+        let sender = Letterhead { id: 2, ..letterhead.clone() };
+        let leader = Some(wire::vote_to(&Vote::new_committed(1, 2)));
+        let first =
+            pb::SnapshotChunk { header: sender.to(1), leader, meta: Some(offer), ..pb::SnapshotChunk::default() };
+        // Nothing more ever comes, and nobody says so.
+        let silent = futures::stream::iter([Ok(first)]).chain(futures::stream::pending());
+        let hanging = tokio::spawn({
+            let receiver = receiver.clone();
+            async move { receiver.receive(&letterhead, silent).await.map(drop).map_err(|status| status.code()) }
+        });
+        while receiver.offered.try_lock().is_ok() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(receiver.held(Some(&meta(8, &[("a", b"abcdef")]))).await.expect("an answer"), [0]);
+        assert_eq!(hanging.await.expect("a task"), Err(Code::Aborted));
     }
 
     #[test]
