@@ -22,7 +22,7 @@ use crate::level::Levels;
 use crate::machine::Applied;
 use crate::peer::dial::{Dialer, Lane};
 use crate::space::{Room, Space};
-use crate::standing::successor_with_room;
+use crate::standing::successor_but;
 use crate::trail::Trail;
 use crate::types::Raft;
 use crate::wire;
@@ -243,7 +243,7 @@ impl Comparer {
             return None;
         }
         // Writes go on meanwhile: the reserve is there for that.
-        let Some(to) = successor_with_room(&self.raft.metrics().borrow_watched(), low) else {
+        let Some(to) = successor_but(&self.raft.metrics().borrow_watched(), low) else {
             return full(&format!("member {id}, which leads,"));
         };
         tracing::warn!(to, "the disk is nearly full: handing leadership over");

@@ -145,12 +145,13 @@ pub struct PeerTls {
 }
 
 /// The clocks of Raft. A follower stands for election `election_max + random(election_min..election_max)` after it last
-/// heard its leader: with the defaults after 225–300 ms.
+/// heard its leader: with the defaults after 270–300 ms.
 #[derive(Clone, Copy, Debug)]
 pub struct Timing {
     /// Between heartbeats of an idle leader.
     pub heartbeat: Duration,
-    /// Shortest election timeout; also how long one round of votes may take.
+    /// Shortest election timeout; also how long one round of votes, or an order to take over, may take: a round trip of 60 ms
+    /// and what the disk adds fit in twice.
     pub election_min: Duration,
     /// Longest election timeout; also the leader's quorum lease.
     pub election_max: Duration,
@@ -164,7 +165,7 @@ impl Default for Timing {
     fn default() -> Self {
         Self {
             heartbeat: Duration::from_millis(30),
-            election_min: Duration::from_millis(75),
+            election_min: Duration::from_millis(120),
             election_max: Duration::from_millis(150),
             fsync_stall: Duration::from_secs(1),
             handover: Duration::from_secs(3),

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 use parking_lot::{Condvar, Mutex};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 
 use crate::peer::dial::Lane;
 use crate::peer::socket;
@@ -115,6 +116,16 @@ pub(crate) struct Link {
     ends: Ends,
     /// What came in while the link was cut: delivered when it heals.
     held: Vec<u8>,
+    /// Told when this connection is gone.
+    lost: Option<Arc<Notify>>,
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        if let Some(lost) = &self.lost {
+            lost.notify_one();
+        }
+    }
 }
 
 impl Link {
@@ -125,7 +136,17 @@ impl Link {
         }
         let stream = TcpStream::connect(address).await?;
         socket::tune(&stream)?;
-        Ok(Self { stream, faults, ends, held: Vec::new() })
+        Ok(Self { stream, faults, ends, held: Vec::new(), lost: None })
+    }
+
+    /// The same, and who is told when it is gone.
+    pub(crate) fn tells(mut self, lost: Option<Arc<Notify>>) -> Self {
+        self.lost = lost;
+        self
+    }
+
+    pub(crate) fn stream(&self) -> &TcpStream {
+        &self.stream
     }
 
     fn poll_open(&self, context: &Context<'_>) -> Poll<()> {

@@ -1,5 +1,6 @@
 //! One member of the cluster.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,7 +29,7 @@ use crate::progress::Progress;
 use crate::reads::Reads;
 use crate::registry::Registry;
 use crate::route::Entrance;
-use crate::standing::successor;
+use crate::standing::{successor, successor_but};
 use crate::start::{self, Hooks, StartError};
 use crate::types::Raft;
 use crate::view::View;
@@ -257,19 +258,22 @@ impl Node {
         let metrics = self.raft.metrics();
         let mut standing = self.standing.clone();
         let deadline = tokio::time::Instant::now() + self.timing.handover;
+        let mut tried = BTreeSet::new();
         loop {
             let now = metrics.borrow_watched().clone();
             if now.current_leader != Some(self.id) || !standing.borrow().leads {
                 return;
             }
-            let Some(to) = successor(&now) else { return };
+            // One that did not take over may be out of reach.
+            let Some(to) = successor_but(&now, &tried).or_else(|| successor(&now)) else { return };
+            tried.insert(to);
             tracing::info!(to, "handing leadership over");
             if self.raft.trigger().transfer_leader(to).await.is_err() {
                 return;
             }
             // A transfer is a letter, not a call: it has worked when somebody else is seen to lead.
             let seen = standing.wait_for(|s| s.leader.is_some_and(|leader| leader != self.id));
-            let attempt = (tokio::time::Instant::now() + self.timing.election_max * 4).min(deadline);
+            let attempt = (tokio::time::Instant::now() + self.timing.election_max * 2).min(deadline);
             match tokio::time::timeout_at(attempt, seen).await {
                 Ok(_) => return,
                 Err(_) if tokio::time::Instant::now() < deadline => {}

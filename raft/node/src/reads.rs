@@ -74,7 +74,7 @@ pub(crate) struct Rounds {
     pub(crate) asking: Option<Asking>,
 }
 
-/// An open stream of questions to a leader.
+/// A stream of questions to a leader.
 pub(crate) struct Asking {
     leader: u64,
     address: String,
@@ -82,9 +82,9 @@ pub(crate) struct Asking {
 }
 
 impl Asking {
-    async fn open(dialer: &Dialer, leader: u64, address: &str) -> Option<Self> {
+    fn begin(dialer: &Dialer, leader: u64, address: &str) -> Option<Self> {
         let mut client = dialer.client(leader, address, Lane::Control).ok()?;
-        let stream = Exchange::open(|questions| async move { client.read_index(questions).await }).await.ok()?;
+        let stream = Exchange::begin(|questions| async move { client.read_index(questions).await });
         Some(Self { leader, address: address.to_owned(), stream })
     }
 }
@@ -185,7 +185,7 @@ impl Rounds {
         let exchange = async {
             let mut asking = match open {
                 Some(asking) => asking,
-                None => Asking::open(&self.dialer, leader, address).await?,
+                None => Asking::begin(&self.dialer, leader, address)?,
             };
             let response = asking.stream.ask(request).await.ok()?;
             Some((asking, response))

@@ -251,14 +251,14 @@ fn lag(now: &RaftMetrics) -> BTreeMap<u64, u64> {
 
 /// The other voter whose log is longest: who should lead when this member cannot.
 pub(crate) fn successor(now: &RaftMetrics) -> Option<u64> {
-    successor_with_room(now, &BTreeSet::new())
+    successor_but(now, &BTreeSet::new())
 }
 
-/// The same, but for those whose disks are nearly full.
-pub(crate) fn successor_with_room(now: &RaftMetrics, full: &BTreeSet<u64>) -> Option<u64> {
+/// The same, but for these.
+pub(crate) fn successor_but(now: &RaftMetrics, unfit: &BTreeSet<u64>) -> Option<u64> {
     let replication = now.replication.as_ref()?;
     let fresh = now.heartbeat.as_ref()?;
-    let others = now.membership_config.voter_ids().filter(|id| *id != now.id && !full.contains(id));
+    let others = now.membership_config.voter_ids().filter(|id| *id != now.id && !unfit.contains(id));
     others.max_by_key(|id| {
         (replication.get(id).copied().flatten().map(|m| m.index), fresh.get(id).copied().flatten().map(|at| *at))
     })

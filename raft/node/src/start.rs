@@ -23,6 +23,7 @@ use crate::fence::Retired;
 use crate::fenced::{self, Fence};
 use crate::form::form_cluster;
 use crate::ground::{Found, Ground};
+use crate::holds::Holds;
 use crate::host::{self, Disk, Host};
 use crate::leader::{Contact, LeaderView};
 use crate::leases::{Keeper, Leases};
@@ -43,6 +44,7 @@ use crate::peer::network::{Network, Suspicion};
 use crate::peer::port::{self, Door};
 use crate::peer::server::MemberService;
 use crate::peer::snapshot::Receiver;
+use crate::peer::warm;
 use crate::reads::{Reads, Rounds};
 use crate::rebuild::{self, Trouble};
 use crate::registry::Registry;
@@ -198,11 +200,12 @@ async fn assemble(config: NodeConfig, hooks: Hooks) -> Result<(Arc<Node>, Disk),
     });
     let raft_config = Arc::new(config.raft().map_err(StartError::Config)?);
     let suspicion = Suspicion { alarm, store, keyring: config.keyring.clone() };
-    let network = Network { dialer: dialer.clone(), suspicion };
+    let holds = Holds::default();
+    let network = Network { dialer: dialer.clone(), suspicion, holds: holds.clone() };
     let raft = Raft::build(admission.identity.member, raft_config, network, log, machine)
         .await
         .map_err(|e| StartError::Raft(e.to_string()))?;
-    tokio::spawn(snapshots::run(raft.clone(), log_size, config.limits, shared.metrics.clone()));
+    tokio::spawn(snapshots::run(raft.clone(), log_size, config.limits, shared.metrics.clone(), holds));
     if let Some(scrubber) = scrubber {
         tokio::spawn(scrubber.run());
     }
@@ -381,6 +384,9 @@ fn run(config: &NodeConfig, shared: Shared, core: Core, port: Port, admission: A
     tokio::spawn(wake_watchers(view.clone(), applied.clone()));
     tokio::spawn(pilot::run(changes, observatory, standing.clone(), config.autopilot));
     tokio::spawn(dialer.clone().follow(standing.clone()));
+    if dialer.has_connections() {
+        tokio::spawn(warm::keep(dialer.clone(), standing.clone()));
+    }
     tokio::spawn(belonging::watch(
         dialer.clone(),
         belonging::started_with(config),

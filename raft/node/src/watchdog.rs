@@ -235,7 +235,11 @@ mod tests {
         assert_eq!(unheard(&[(100, 3, 5), (200, 3, 5), (300, 4, 8)]), 0, "it gets on");
         assert_eq!(unheard(&[(100, 5, 5), (200, 5, 5), (300, 5, 5)]), 0, "all is committed");
         assert_eq!(unheard(&[(100, 3, 5), (200, 3, 5), (300, 5, 5)]), 0, "all is committed now");
-        assert_eq!(elected(300, &[(100, 3, 5), (200, 3, 5), (300, 3, 6)]), 0, "what it waited for before is no fault of its");
+        assert_eq!(
+            elected(300, &[(100, 3, 5), (200, 3, 5), (300, 3, 6)]),
+            0,
+            "what it waited for before is no fault of its"
+        );
         assert_eq!(elected(200, &[(100, 3, 5), (200, 3, 6), (300, 3, 6)]), 100, "but what it waits for since");
     }
 

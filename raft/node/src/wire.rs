@@ -196,14 +196,27 @@ pub(crate) fn append_from(request: pb::AppendRequest) -> Result<AppendEntriesReq
 
 type AppendResult = Result<Option<LogId>, StreamAppendError<TypeConfig>>;
 
-pub(crate) fn append_result_to(result: AppendResult, header: Option<pb::Header>) -> pb::AppendResponse {
+/// `end` goes with what is stored alone.
+pub(crate) fn append_result_to(
+    result: AppendResult,
+    header: Option<pb::Header>,
+    end: Option<LogId>,
+) -> pb::AppendResponse {
     use pb::append_response::Result as R;
     let result = match result {
-        Ok(upto) => R::Stored(pb::Stored { upto: upto.as_ref().map(log_id_to) }),
+        Ok(upto) => R::Stored(pb::Stored { upto: upto.as_ref().map(log_id_to), end: end.as_ref().map(log_id_to) }),
         Err(StreamAppendError::Conflict(at)) => R::Conflict(log_id_to(&at)),
         Err(StreamAppendError::HigherVote(vote)) => R::Higher(vote_to(&vote)),
     };
     pb::AppendResponse { header, result: Some(result) }
+}
+
+/// Where the log of whoever answers ended before what it answers to.
+pub(crate) fn append_end_from(response: &pb::AppendResponse) -> Option<LogId> {
+    match &response.result {
+        Some(pb::append_response::Result::Stored(stored)) => stored.end.as_ref().map(log_id_from),
+        _ => None,
+    }
 }
 
 pub(crate) fn append_result_from(response: pb::AppendResponse) -> Result<AppendResult, Status> {

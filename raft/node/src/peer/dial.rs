@@ -9,7 +9,7 @@ use api_proto::peer::peer_client::PeerClient;
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use raft_state::port::Standing;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 
@@ -19,6 +19,8 @@ use crate::ground::Ground;
 use crate::peer::answers::Answers;
 use crate::peer::carrier::Carrier;
 use crate::peer::identity::PEER_NAME;
+use crate::peer::socket;
+use crate::peer::stood::Stood;
 use crate::start::Hooks;
 use crate::types::LeaderId;
 use crate::wire::Letterhead;
@@ -28,6 +30,9 @@ pub(crate) const MESSAGE_BYTES_MAX: usize = 64 << 20;
 
 /// What is in flight on one stream, so that replication does not wait for window updates.
 pub(crate) const WINDOW_BYTES: u32 = 16 << 20;
+
+/// A connection that is there is worth more patience than one that is not: what is lost of its handshakes is sent again soon.
+const HANDSHAKES: u32 = 4;
 
 /// Between complaints about the same.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(30);
@@ -49,15 +54,19 @@ pub(crate) enum Lane {
 pub(crate) struct Dialer {
     pub(crate) letterhead: Letterhead,
     tls: Mutex<watch::Receiver<PeerTls>>,
+    /// For the connection itself; handshakes may take [`HANDSHAKES`] times as long.
     connect_timeout: Duration,
     silence: Duration,
     faults: Option<Arc<Faults>>,
     ground: Option<Arc<dyn Ground>>,
     /// `None` once closed.
     channels: Mutex<Option<Channels>>,
+    /// Told when a connection that was there is gone.
+    lost: Mutex<BTreeMap<(u64, Lane), Arc<Notify>>>,
     matched: Mutex<BTreeMap<u64, Matched>>,
     /// Who follows this leader.
     pub(crate) answers: Answers,
+    pub(crate) stood: Stood,
     refusals: Mutex<BTreeMap<u64, (String, Instant)>>,
     /// Where members are, by the latest membership: Raft's own links know only where they were when the links were made.
     addresses: Mutex<BTreeMap<u64, String>>,
@@ -87,8 +96,10 @@ impl Dialer {
             faults: hooks.faults.clone(),
             ground: hooks.ground.clone(),
             channels: Mutex::new(Some(Channels::new())),
+            lost: Mutex::default(),
             matched: Mutex::default(),
             answers: Answers::default(),
+            stood: Stood::default(),
             refusals: Mutex::default(),
             addresses: Mutex::default(),
         }
@@ -108,7 +119,7 @@ impl Dialer {
         {
             return Ok(wrap(channel.clone()));
         }
-        let channel = self.channel(peer, address, lane)?;
+        let channel = self.channel(peer, address, lane, Some(self.lost(peer, lane)))?;
         channels.insert((peer, lane), (address.to_owned(), channel.clone()));
         Ok(wrap(channel))
     }
@@ -132,7 +143,17 @@ impl Dialer {
 
     /// A client of whoever listens at an address; `peer` is the member believed to be there, 0 when that is not known.
     pub(crate) fn stranger(&self, peer: u64, address: &str) -> io::Result<Client> {
-        self.channel(peer, address, Lane::Control).map(wrap)
+        self.channel(peer, address, Lane::Control, None).map(wrap)
+    }
+
+    /// Told when the connection to a peer is gone that was there.
+    pub(crate) fn lost(&self, peer: u64, lane: Lane) -> Arc<Notify> {
+        self.lost.lock().entry((peer, lane)).or_default().clone()
+    }
+
+    /// Whether there are connections, which can be there before they are needed.
+    pub(crate) fn has_connections(&self) -> bool {
+        self.ground.is_none()
     }
 
     /// Lets go of all connections. What waits in them holds on to the log and to this dialer itself, so that nothing of it
@@ -142,14 +163,14 @@ impl Dialer {
         drop(channels);
     }
 
-    fn channel(&self, peer: u64, address: &str, lane: Lane) -> io::Result<Carrier> {
+    fn channel(&self, peer: u64, address: &str, lane: Lane, lost: Option<Arc<Notify>>) -> io::Result<Carrier> {
         if let Some(ground) = &self.ground {
             return Ok(Carrier::Ground(ground.clone(), address.to_owned(), lane as usize));
         }
         let endpoint = Endpoint::from_shared(format!("https://{address}"))
             .and_then(|endpoint| endpoint.tls_config(client_tls(&self.tls.lock().borrow())))
             .map_err(io::Error::other)?
-            .connect_timeout(self.connect_timeout)
+            .connect_timeout(self.connect_timeout * HANDSHAKES)
             .initial_stream_window_size(WINDOW_BYTES)
             .initial_connection_window_size(WINDOW_BYTES)
             // A peer that fell silent is found out by unanswered pings; only traffic could tell otherwise.
@@ -157,9 +178,14 @@ impl Dialer {
             .keep_alive_timeout(self.silence)
             .keep_alive_while_idle(true);
         let (ends, faults, address) = ((self.letterhead.id, peer, lane), self.faults.clone(), address.to_owned());
+        let (limit, silence) = (self.connect_timeout, self.silence * 2);
         Ok(Carrier::Connection(endpoint.connect_with_connector_lazy(tower::service_fn(move |_| {
-            let (faults, address) = (faults.clone(), address.clone());
-            async move { Link::dial(&address, ends, faults).await.map(TokioIo::new) }
+            let (faults, address, lost) = (faults.clone(), address.clone(), lost.clone());
+            async move {
+                let link = tokio::time::timeout(limit, Link::dial(&address, ends, faults)).await??;
+                socket::give_up_after(link.stream(), silence)?;
+                Ok::<_, io::Error>(TokioIo::new(link.tells(lost)))
+            }
         }))))
     }
 

@@ -1,6 +1,7 @@
 //! The peer port: how members reach each other, and what they answer.
 
 pub(crate) mod answers;
+pub(crate) mod beats;
 pub(crate) mod carrier;
 pub(crate) mod dial;
 pub(crate) mod exchange;
@@ -11,3 +12,5 @@ pub(crate) mod port;
 pub(crate) mod server;
 pub(crate) mod snapshot;
 pub(crate) mod socket;
+pub(crate) mod stood;
+pub(crate) mod warm;

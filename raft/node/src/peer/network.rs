@@ -22,9 +22,10 @@ use raft_state::Keyring;
 
 use crate::checkpoint::Checkpoint;
 use crate::ground::StateDisk;
+use crate::holds::Holds;
 use crate::peer::answers::{Asked, Moment};
+use crate::peer::beats::{Beats, Pulse};
 use crate::peer::dial::{Client, Dialer, Lane};
-use crate::peer::exchange::Exchange;
 use crate::peer::snapshot::{self, Broken};
 use crate::retreat::Alarm;
 use crate::types::{Address, LeaderId, TypeConfig, Vote};
@@ -35,6 +36,7 @@ use crate::wire;
 pub(crate) struct Network {
     pub(crate) dialer: Arc<Dialer>,
     pub(crate) suspicion: Suspicion,
+    pub(crate) holds: Holds,
 }
 
 /// What a member does that may have sent something damaged.
@@ -67,6 +69,7 @@ impl Network {
         PeerLink {
             dialer: self.dialer.clone(),
             suspicion: self.suspicion.clone(),
+            holds: self.holds.clone(),
             peer,
             address: node.peer.clone(),
             lane,
@@ -97,6 +100,7 @@ impl RaftNetworkFactory<TypeConfig> for Network {
 pub(crate) struct PeerLink {
     dialer: Arc<Dialer>,
     suspicion: Suspicion,
+    holds: Holds,
     peer: u64,
     address: String,
     lane: Lane,
@@ -124,11 +128,8 @@ impl PeerLink {
         }
     }
 
-    /// One heartbeat on the stream that they share: opening one for each would cost more than all else about them. A stream
-    /// that was open already may have broken meanwhile, so then there is a second attempt.
-    ///
-    /// openraft gives a heartbeat up when its answer takes longer than the time between two. The stream stays all the same: on
-    /// a starved machine every one is late, and to break off what is on its way would take the last heartbeats from the peer.
+    /// One heartbeat on the stream that they share. A stream that was open already may have broken meanwhile, so then there is
+    /// a second attempt. openraft may give this up before there is an answer: the stream stays, on its way or open.
     async fn beat(
         &mut self,
         request: AppendEntriesRequest<TypeConfig>,
@@ -136,34 +137,48 @@ impl PeerLink {
         let leader = request.vote.leader_id;
         self.dialer.leads_as(self.peer, leader);
         let message = wire::append_to(request, self.header());
-        if self.beats.is_some()
-            && let Ok(result) = self.beat_on(message.clone(), leader).await
+        if self.beats.as_ref().is_some_and(|beats| beats.is_of(leader))
+            && let Ok(result) = self.beat_on(message.clone()).await
         {
             return Ok(result);
         }
-        let mut client = self.client(self.lane)?;
-        let beats = Beats::open(|requests| async move { client.append(requests).await }).await;
-        self.beats = Some(beats.map_err(|s| self.unreachable(&s))?);
-        self.beat_on(message, leader).await
+        self.beats = Some(Beats::begin(self.client(self.lane)?, leader));
+        self.beat_on(message).await
     }
 
-    /// One heartbeat on the open stream, which is let go of when it has ended: the peer ends it with its first refusal.
+    /// One heartbeat on that stream, which is let go of when it has ended: the peer ends it with its first refusal.
     async fn beat_on(
         &mut self,
         message: pb::AppendRequest,
-        leader: LeaderId,
     ) -> Result<StreamAppendResult<TypeConfig>, RPCError<TypeConfig>> {
-        let sent = self.dialer.answers.now();
+        let now = self.dialer.answers.now();
         let Some(beats) = &mut self.beats else {
             return Err(self.unreachable(&Status::unavailable("no stream is open")));
         };
-        let answer = beats.ask(message).await;
-        let result =
-            answer.map_err(|s| self.unreachable(&s)).and_then(|answer| self.answer(answer, Some((leader, sent))));
+        let mut pulse = match beats.send(message, now) {
+            Ok(()) => beats.next().await,
+            Err(status) => Err(status),
+        };
+        let result = loop {
+            let result = pulse.map_err(|s| self.unreachable(&s)).and_then(|pulse| self.feel(pulse));
+            match self.beats.as_mut().filter(|_| matches!(result, Ok(Ok(_)))).and_then(Beats::ready) {
+                Some(next) => pulse = next,
+                None => break result,
+            }
+        };
         if !matches!(result, Ok(Ok(_))) {
             self.beats = None;
         }
         result
+    }
+
+    fn feel(&self, pulse: Pulse) -> Result<StreamAppendResult<TypeConfig>, RPCError<TypeConfig>> {
+        let result = self.answer(pulse.answer, Some((pulse.leader, pulse.sent)))?;
+        if pulse.is_late && matches!(result, Err(StreamAppendError::Conflict(_))) {
+            // openraft would take it for an answer to what it has sent since, which may say less of the peer's log.
+            return Err(self.unreachable(&Status::aborted("a conflict of before")));
+        }
+        Ok(result)
     }
 
     /// Takes an answer to what this leader sent then.
@@ -173,7 +188,14 @@ impl PeerLink {
         to: Option<(LeaderId, Moment)>,
     ) -> Result<StreamAppendResult<TypeConfig>, RPCError<TypeConfig>> {
         self.check(answer.header.as_ref())?;
-        let result = wire::append_result_from(answer).map_err(|s| self.unreachable(&s))?;
+        let end = wire::append_end_from(&answer);
+        let mut result = wire::append_result_from(answer).map_err(|s| self.unreachable(&s))?;
+        if let (Ok(upto), Some(end), Some((leader, _))) = (&mut result, end, to)
+            && Some(end) > *upto
+            && self.dialer.stood.holds(leader, &end)
+        {
+            *upto = Some(end);
+        }
         self.check_memory(&result)?;
         // Also who lacks entries follows.
         if let (Ok(_) | Err(StreamAppendError::Conflict(_)), Some((leader, sent))) = (&result, to) {
@@ -188,6 +210,9 @@ impl PeerLink {
         pre: bool,
     ) -> Result<VoteResponse<TypeConfig>, RPCError<TypeConfig>> {
         let mut client = self.client(Lane::Control)?;
+        if !pre {
+            self.dialer.stood.stand(request.vote.leader_id, request.last_log_id);
+        }
         let request = wire::vote_request_to(&request, self.header());
         let response = if pre { client.pre_vote(request).await } else { client.vote(request).await };
         let response = response.map_err(|s| self.unreachable(&s))?.into_inner();
@@ -221,9 +246,6 @@ impl PeerLink {
         RPCError::Unreachable(Unreachable::new(status))
     }
 }
-
-/// A stream of appends that stays open from one heartbeat to the next.
-type Beats = Exchange<pb::AppendRequest, pb::AppendResponse>;
 
 /// How long replication leaves a peer alone that cannot be reached: so short that a restarted one is not kept waiting,
 /// so long that a dead one costs nothing.
@@ -319,10 +341,14 @@ impl RaftNetworkV2<TypeConfig> for PeerLink {
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
         let client = self.client(Lane::Bulk)?;
         let checkpoint = snapshot.snapshot.clone();
-        let send = async {
+        let hold = self.holds.hold(snapshot.meta.last_log_id.map_or(0, |last| last.index));
+        let send = async move {
             let sent = snapshot::send(client, self.header(), &self.dialer.letterhead, vote, snapshot).await;
             if let Err(broken) = &sent {
                 self.suspicion.look_into(broken, &checkpoint).await;
+            }
+            if sent.is_ok() {
+                hold.linger();
             }
             // Tried again in any case: the Raft core must not end while this member may still be needed.
             sent.map_err(|_| StreamingError::Unreachable(Unreachable::from_string("the snapshot did not get through")))

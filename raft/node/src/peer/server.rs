@@ -20,7 +20,7 @@ use crate::members::admin::Admin;
 use crate::peer::snapshot::Receiver;
 use crate::reads::Reads;
 use crate::space::{Room, Space};
-use crate::types::{Fatal, Raft};
+use crate::types::{Fatal, LeaderId, LogId, Raft};
 use crate::wire::{self, Letterhead};
 
 /// What a running member answers.
@@ -56,7 +56,11 @@ impl MemberService {
     ) -> Result<Response<AppendStream>, Status> {
         let failure = Arc::new(Mutex::new(None));
         let peer = Arc::new(Mutex::new(0));
+        let end = Arc::new(Mutex::new(None));
         let inbound = Inbound {
+            raft: self.raft.clone(),
+            end: end.clone(),
+            has_entries: false,
             messages: request.into_inner(),
             letterhead: self.letterhead.clone(),
             contact: self.contact.clone(),
@@ -71,7 +75,7 @@ impl MemberService {
         });
         let letterhead = self.letterhead.clone();
         let answers = self.raft.stream_append(requests).map(move |result| match result {
-            Ok(result) => Ok(wire::append_result_to(result, letterhead.to(*peer.lock()))),
+            Ok(result) => Ok(wire::append_result_to(result, letterhead.to(*peer.lock()), end.lock().take())),
             Err(fatal) => Err(stopped(&fatal)),
         });
         // The status that ended the requests ends the answers too.
@@ -102,7 +106,10 @@ impl MemberService {
     ) -> Result<Response<pb::TransferLeaderResponse>, Status> {
         let request = request.into_inner();
         let from = self.letterhead.check(request.header.as_ref())?;
-        let answer = self.raft.handle_transfer_leader(wire::transfer_from(&request)?).await.map_err(|f| stopped(&f))?;
+        let (raft, order) = (self.raft.clone(), wire::transfer_from(&request)?);
+        // On its own: the leader may give its question up before the log that it names is here.
+        let obeying = tokio::spawn(async move { raft.handle_transfer_leader(order).await });
+        let answer = obeying.await.map_err(unavailable)?.map_err(|f| stopped(&f))?;
         let refusal = answer.err().map(|e| e.to_string()).unwrap_or_default();
         Ok(Response::new(pb::TransferLeaderResponse { header: self.letterhead.to(from), refusal }))
     }
@@ -113,9 +120,17 @@ impl MemberService {
     ) -> Result<Response<pb::SnapshotProgress>, Status> {
         let offer = request.into_inner();
         let from = self.letterhead.check(offer.header.as_ref())?;
-        let held = self.snapshots.held(offer.meta.as_ref()).await?;
         let vote = openraft::async_runtime::watch::WatchReceiver::borrow_watched(&self.raft.metrics()).vote;
         let header = self.letterhead.to(from);
+        if wire::vote_from(offer.leader.as_ref())? < vote {
+            // Of a leader that was deposed; it learns so by the vote.
+            return Ok(Response::new(pb::SnapshotProgress {
+                header,
+                held: Vec::new(),
+                vote: Some(wire::vote_to(&vote)),
+            }));
+        }
+        let held = self.snapshots.held(offer.meta.as_ref()).await?;
         Ok(Response::new(pb::SnapshotProgress { header, held, vote: Some(wire::vote_to(&vote)) }))
     }
 
@@ -264,6 +279,11 @@ fn unavailable(e: impl std::fmt::Display) -> Status {
 
 /// A stream of appends, checked.
 struct Inbound {
+    raft: Raft,
+    /// Goes with the first answer.
+    end: Arc<Mutex<Option<LogId>>>,
+    /// Whether it had entries so far.
+    has_entries: bool,
     messages: Streaming<pb::AppendRequest>,
     letterhead: Letterhead,
     contact: Arc<Contact>,
@@ -274,6 +294,15 @@ struct Inbound {
 }
 
 impl Inbound {
+    /// Where the log of this member ends, if nobody but this leader writes to it any more.
+    async fn end_before(&self, leader: LeaderId) -> Option<LogId> {
+        let end = self.raft.with_raft_state(move |state| {
+            state.log_ids.last().copied().filter(|_| state.vote_ref().leader_id == leader)
+        });
+        // A core that has stopped says so when it is asked to append.
+        end.await.ok().flatten()
+    }
+
     async fn next(&mut self) -> Option<openraft::raft::AppendEntriesRequest<crate::types::TypeConfig>> {
         let request = match self.messages.message().await {
             Ok(Some(message)) => self.letterhead.check(message.header.as_ref()).and_then(|from| {
@@ -296,6 +325,10 @@ impl Inbound {
         };
         match request {
             Ok(request) => {
+                if !self.has_entries && !request.entries.is_empty() {
+                    self.has_entries = true;
+                    *self.end.lock() = self.end_before(request.vote.leader_id).await;
+                }
                 self.contact.heard(*self.peer.lock());
                 Some(request)
             }

@@ -1,6 +1,7 @@
 //! How a connection between members is set up.
 
 use std::io;
+use std::time::Duration;
 
 use rustix::net::sockopt;
 use tokio::net::TcpStream;
@@ -14,6 +15,16 @@ use tokio::net::TcpStream;
 pub(crate) fn tune(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     Ok(sockopt::set_tcp_thin_linear_timeouts(stream, true)?)
+}
+
+/// The system gives a connection up on which nothing has been acknowledged for so long, whether this process runs or not: one
+/// that was stopped while its network was cut would wait for what its system sends again ever more seldom.
+///
+/// # Errors
+/// When the connection is gone already.
+pub(crate) fn give_up_after(stream: &TcpStream, silence: Duration) -> io::Result<()> {
+    let silence_ms = u32::try_from(silence.as_millis()).unwrap_or(u32::MAX);
+    Ok(sockopt::set_tcp_user_timeout(stream, silence_ms)?)
 }
 
 #[cfg(test)]
@@ -31,6 +42,8 @@ mod tests {
             tune(&stream).expect("options");
             assert!(stream.nodelay().expect("an option"));
             assert!(sockopt::tcp_thin_linear_timeouts(&stream).expect("an option"));
+            give_up_after(&stream, Duration::from_millis(1200)).expect("an option");
+            assert_eq!(sockopt::tcp_user_timeout(&stream).expect("an option"), 1200);
         }
     }
 }

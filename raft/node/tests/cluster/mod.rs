@@ -2,6 +2,8 @@
 
 #![allow(dead_code, missing_docs, unreachable_pub)]
 
+mod late;
+
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use late::Late;
 use raft_node::faults::Faults;
 use raft_node::{
     Autopilot, Compaction, Exit, Hooks, Keyring, Limits, MASTERS_GROUP, Node, NodeConfig, PEER_NAME, PeerTls, Scrub,
@@ -71,6 +74,13 @@ pub struct Cluster {
     /// Where members say why they end; without it the test ends with them.
     pub ends: Option<Ends>,
     writes: AtomicU64,
+    /// Where members listen when the ways to them are late; by slot.
+    behind: Vec<SocketAddr>,
+    ways: Vec<Late>,
+}
+
+fn listen(member: &Member) -> SocketAddr {
+    member.peer_address.parse().expect("an address")
 }
 
 /// A free port below those that outgoing connections take: a member's port must still be free when it starts again.
@@ -132,6 +142,8 @@ impl Cluster {
             nodes: (0..count).map(|_| None).collect(),
             ends: None,
             writes: AtomicU64::new(0),
+            behind: Vec::new(),
+            ways: Vec::new(),
         }
     }
 
@@ -140,6 +152,22 @@ impl Cluster {
         let mut cluster = Self::new(count);
         cluster.start_all().await;
         cluster
+    }
+
+    /// The same, each reached by the others on a way on which everything is late.
+    pub async fn start_late(count: u64, late: Duration) -> Self {
+        let mut cluster = Self::new(count);
+        for member in &cluster.members {
+            let (from, to) = (member.peer_address.parse().expect("an address"), free_address());
+            cluster.ways.push(Late::start(from, to, late).await);
+            cluster.behind.push(to);
+        }
+        cluster.start_all().await;
+        cluster
+    }
+
+    pub fn ways(&self) -> &[Late] {
+        &self.ways
     }
 
     /// So many members that may end without taking the test with them.
@@ -187,7 +215,7 @@ impl Cluster {
             etcd_url: member.etcd_url.clone(),
             peers: if is_first { Vec::new() } else { peers.collect() },
             data_dir: self.folder.join(&member.name),
-            peer_listen: member.peer_address.parse().expect("an address"),
+            peer_listen: self.behind.get(slot as usize - 1).copied().unwrap_or_else(|| listen(member)),
             initial_members: if is_first { self.members[..self.first].to_vec() } else { Vec::new() },
             tls: watch::Sender::new(self.authority.issue(MASTERS_GROUP)).subscribe(),
             keyring: keyring(),
