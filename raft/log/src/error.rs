@@ -44,6 +44,13 @@ pub enum Error {
         /// Where and how.
         detail: String,
     },
+    /// The log's database has met damage and takes no more writes. Whether anything that lives is damaged the next start
+    /// finds out.
+    #[error("the log's database takes no more writes ({why}); the next start makes it anew from what lives in it")]
+    Refused {
+        /// What it says.
+        why: String,
+    },
     /// The log ends before a record that was acknowledged.
     #[error(
         "the log ends at index {end}, but index {acknowledged} was acknowledged: this member has lost its memory and must rejoin as a new one"
@@ -67,13 +74,30 @@ impl Error {
                 let gone = ["No such file or directory", "Column family not found"];
                 error.kind() == rocksdb::ErrorKind::Corruption || gone.iter().any(|what| error.as_ref().contains(what))
             }
-            Self::File { .. } | Self::InUse { .. } | Self::UnknownVersion { .. } => false,
+            Self::File { .. } | Self::InUse { .. } | Self::UnknownVersion { .. } | Self::Refused { .. } => false,
         }
     }
 
     /// The same of an error that has passed through the standard library's.
     pub fn is_damage_in(error: &io::Error) -> bool {
         error.get_ref().and_then(|cause| cause.downcast_ref::<Self>()).is_some_and(Self::is_damage)
+    }
+
+    /// The same for another who waits.
+    pub(crate) fn again(&self) -> Self {
+        match self {
+            Self::Database(error) => Self::Database(error.clone()),
+            Self::File { path, source } => {
+                Self::File { path: path.clone(), source: io::Error::new(source.kind(), source.to_string()) }
+            }
+            Self::InUse { path, pid } => Self::InUse { path: path.clone(), pid: *pid },
+            Self::UnknownVersion { what, found, supported } => {
+                Self::UnknownVersion { what, found: *found, supported: *supported }
+            }
+            Self::Damaged { what, detail } => Self::Damaged { what, detail: detail.clone() },
+            Self::Refused { why } => Self::Refused { why: why.clone() },
+            Self::TailLost { end, acknowledged } => Self::TailLost { end: *end, acknowledged: *acknowledged },
+        }
     }
 
     pub(crate) fn file(path: &std::path::Path) -> impl FnOnce(io::Error) -> Self {

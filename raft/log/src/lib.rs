@@ -17,6 +17,7 @@ mod identity;
 mod journal;
 mod log;
 mod look;
+mod renew;
 mod state;
 mod tail;
 mod window;

@@ -1,9 +1,10 @@
 //! The Raft log and vote.
+//!
+//! Whoever appends also syncs: an append and its sync need no other thread, and appends that wait together share one.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
-use std::thread::JoinHandle;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -12,7 +13,7 @@ use rocksdb::{DB, DBCompressionType, DBRecoveryMode, Direction, IteratorMode, Op
 
 use crate::look::past_the_cache;
 use crate::tail::Tail;
-use crate::{Error, codec, folder};
+use crate::{Error, codec, folder, renew};
 
 const ENTRIES: u8 = b'e';
 const VOTE: &[u8] = b"m/vote";
@@ -21,6 +22,8 @@ const PURGED: &[u8] = b"m/purged";
 const FORMAT: &[u8] = b"m/format";
 /// Counts the writes, so that one that was lost is missed.
 const WRITES: &[u8] = b"m/writes";
+/// All that is no record.
+pub(crate) const MARKS: [&[u8]; 5] = [VOTE, COMMITTED, PURGED, FORMAT, WRITES];
 
 /// Memory for unflushed records; there are two such buffers.
 const WRITE_BUFFER_BYTES: usize = 4 << 20;
@@ -41,10 +44,11 @@ pub struct Recovered {
     pub range: Option<(u64, u64)>,
 }
 
-struct Flush {
-    /// The last index that the append wrote; `None` for a barrier.
+/// An append that is written, and not known to be on the disk.
+struct Unsynced {
+    /// The last index that it wrote, if any.
     index: Option<u64>,
-    /// The number of the write; 0 for a barrier.
+    /// The number of the write.
     write: u64,
     bytes: u64,
     done: Done,
@@ -53,17 +57,25 @@ struct Flush {
 /// Told of every sync how long it took.
 pub type OnSync = Box<dyn Fn(Duration) + Send + Sync>;
 
-/// The log. Appends are readable at once and durable when their `done` is called; all other writes return when durable.
+/// The log. Appends are readable at once and durable when their `done` is called, by [`Log::sync`]; all other writes return
+/// when durable.
 pub struct Log {
-    db: Arc<DB>,
-    flushes: Option<mpsc::Sender<Flush>>,
-    flusher: Option<JoinHandle<()>>,
-    on_sync: Arc<OnceLock<OnSync>>,
-    tail: Arc<Mutex<Tail>>,
+    folder: PathBuf,
+    db: DB,
+    unsynced: Mutex<Vec<Unsynced>>,
+    /// How far the log is committed, until an append takes it along.
+    committed: Mutex<Option<Vec<u8>>>,
+    on_sync: OnceLock<OnSync>,
+    tail: Mutex<Tail>,
     /// The number of the last write. Locked while one is made, so that they lie in the database in the order of their
     /// numbers.
     writes: Mutex<u64>,
     bytes_appended: AtomicU64,
+}
+
+/// Nobody panics with one of these locks and leaves something half done.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn key(index: u64) -> [u8; 9] {
@@ -83,29 +95,35 @@ fn synced() -> WriteOptions {
     options
 }
 
+fn options() -> Options {
+    let mut options = Options::default();
+    options.create_if_missing(true);
+    // What is purged soon is not worth the processor's time.
+    options.set_compression_type(DBCompressionType::None);
+    options.set_block_based_table_factory(&folder::small_cache());
+    options.set_write_buffer_size(WRITE_BUFFER_BYTES);
+    options.set_max_write_buffer_number(2);
+    // Small files are many, and nobody looks anything up in them but for one that lags.
+    options.set_level_zero_file_num_compaction_trigger(16);
+    options.set_level_zero_slowdown_writes_trigger(40);
+    options.set_level_zero_stop_writes_trigger(64);
+    options.set_keep_log_file_num(2);
+    options.set_paranoid_checks(true);
+    options.set_manual_wal_flush(true);
+    // A record torn by a crash was never synced; anything else that is wrong is an error, not a cut.
+    options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+    options
+}
+
 impl Log {
     /// Opens or makes the log in a folder. Blocks on the disk.
     ///
     /// # Errors
     /// When the log is damaged, of another format, or lacks records that were acknowledged.
     pub fn open(path: &Path) -> Result<(Self, Recovered), Error> {
-        let mut options = Options::default();
-        options.create_if_missing(true);
-        // What is purged soon is not worth the processor's time.
-        options.set_compression_type(DBCompressionType::None);
-        options.set_block_based_table_factory(&folder::small_cache());
-        options.set_write_buffer_size(WRITE_BUFFER_BYTES);
-        options.set_max_write_buffer_number(2);
-        // Small files are many, and nobody looks anything up in them but for one that lags.
-        options.set_level_zero_file_num_compaction_trigger(16);
-        options.set_level_zero_slowdown_writes_trigger(40);
-        options.set_level_zero_stop_writes_trigger(64);
-        options.set_keep_log_file_num(2);
-        options.set_paranoid_checks(true);
-        options.set_manual_wal_flush(true);
-        // A record torn by a crash was never synced; anything else that is wrong is an error, not a cut.
-        options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+        let options = options();
         folder::make_folder(path)?;
+        renew::finish(path, &options)?;
         let db = DB::open(&options, path.join("rocksdb"))?;
         check_format(&db)?;
         let (tail, known) = Tail::open(&path.join("tail"))?;
@@ -121,23 +139,13 @@ impl Log {
             let detail = format!("write {writes} is the last one, but write {} was synced", known.write);
             return Err(Error::Damaged { what: "the log", detail });
         }
-        let db = Arc::new(db);
-        let tail = Arc::new(Mutex::new(tail));
-        let (flushes, queue) = mpsc::channel();
-        let on_sync: Arc<OnceLock<OnSync>> = Arc::default();
-        let flusher = {
-            let (db, tail, told) = (db.clone(), tail.clone(), on_sync.clone());
-            std::thread::Builder::new()
-                .name("log-flusher".to_owned())
-                .spawn(move || flush(&db, &tail, &queue, &told))
-                .map_err(Error::file(path))?
-        };
         let log = Self {
+            folder: path.to_owned(),
             db,
-            flushes: Some(flushes),
-            flusher: Some(flusher),
-            on_sync,
-            tail,
+            unsynced: Mutex::default(),
+            committed: Mutex::default(),
+            on_sync: OnceLock::new(),
+            tail: Mutex::new(tail),
             writes: Mutex::new(writes),
             bytes_appended: AtomicU64::new(0),
         };
@@ -149,9 +157,8 @@ impl Log {
             let Some(sealed) = db.get(key)? else { return Ok(None) };
             Ok(Some(Bytes::copy_from_slice(codec::open("a number of the log", 0, &sealed)?)))
         };
-        let purged: Option<(u64, Vec<u8>)> =
-            get(PURGED)?.map(|bytes| codec::decode("the purge mark", &bytes)).transpose()?;
-        let range = check_records(db)?;
+        let purged = purge_mark(db)?;
+        let range = check_records(db, purged.as_ref().map_or(0, |(index, _)| *index))?;
         let recovered = Recovered {
             vote: get(VOTE)?,
             committed: get(COMMITTED)?,
@@ -172,51 +179,78 @@ impl Log {
         let _ = self.on_sync.set(told);
     }
 
-    /// Appends records with contiguous indexes. They can be read when this returns; `done` is called on the flusher's
-    /// thread when they are on the disk. Appends that wait together share one sync. Writes to memory only.
-    ///
-    /// # Errors
-    /// When the database refuses; `done` is then dropped uncalled.
-    pub fn append(&self, records: &[(u64, Bytes)], done: Done) -> Result<(), Error> {
+    /// Appends records with contiguous indexes. They can be read when this returns, and are on the disk when `done` is called
+    /// by the next [`Log::sync`]. Writes to memory only. When the database refuses, `done` is told so at once.
+    pub fn append(&self, records: &[(u64, Bytes)], done: Done) {
         let mut batch = WriteBatch::default();
         let mut bytes = 0;
         for (index, record) in records {
             batch.put(key(*index), codec::seal(*index, record));
             bytes += record.len() as u64;
         }
-        let write = {
-            let mut writes = self.writes.lock().unwrap_or_else(PoisonError::into_inner);
-            self.write(&mut writes, batch, &WriteOptions::default())?
-        };
-        self.bytes_appended.fetch_add(bytes, Ordering::Relaxed);
-        self.enqueue(Flush { index: records.last().map(|(index, _)| *index), write, bytes, done });
-        Ok(())
+        if let Some(committed) = lock(&self.committed).take() {
+            batch.put(COMMITTED, codec::seal(0, &committed));
+        }
+        let written = self.write(&mut lock(&self.writes), batch, &WriteOptions::default());
+        match written {
+            Ok(write) => {
+                self.bytes_appended.fetch_add(bytes, Ordering::Relaxed);
+                let index = records.last().map(|(index, _)| *index);
+                lock(&self.unsynced).push(Unsynced { index, write, bytes, done });
+            }
+            Err(error) => done(Err(error)),
+        }
+    }
+
+    /// Brings to the disk what was appended, with one sync for all of it, and tells those who wait. Blocks.
+    pub fn sync(&self) {
+        let waiting = std::mem::take(&mut *lock(&self.unsynced));
+        if waiting.is_empty() {
+            return;
+        }
+        let synced = self.sync_up_to(&waiting);
+        let bytes: u64 = waiting.iter().map(|append| append.bytes).sum();
+        tracing::trace!(appends = waiting.len(), bytes, "log synced");
+        for append in waiting {
+            (append.done)(synced.as_ref().map_err(Error::again).copied());
+        }
+    }
+
+    fn sync_up_to(&self, waiting: &[Unsynced]) -> Result<(), Error> {
+        if planted!(NoFsync) {
+            return Ok(());
+        }
+        let begun = Instant::now();
+        let synced = self.accepted(self.db.flush_wal(true));
+        if let Some(told) = self.on_sync.get() {
+            told(begun.elapsed());
+        }
+        synced?;
+        let last = waiting.iter().rev().find_map(|append| append.index.map(|index| (index, append.write)));
+        let Some((index, write)) = last else { return Ok(()) };
+        lock(&self.tail).mark(index, write).map_err(Error::file(&self.folder))
     }
 
     /// Writes a batch with its number.
     fn write(&self, writes: &mut u64, mut batch: WriteBatch, options: &WriteOptions) -> Result<u64, Error> {
         let number = *writes + 1;
         batch.put(WRITES, codec::seal(0, &number.to_le_bytes()));
-        self.db.write_opt(batch, options)?;
+        self.accepted(self.db.write_opt(batch, options))?;
         *writes = number;
         Ok(number)
     }
 
-    /// Writes a batch that is on the disk when this returns, and so is the marker.
-    fn write_through(&self, batch: WriteBatch) -> Result<(), Error> {
-        let mut writes = self.writes.lock().unwrap_or_else(PoisonError::into_inner);
-        let number = self.write(&mut writes, batch, &synced())?;
-        self.db.flush_wal(true)?;
-        let mut tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
-        tail.mark_now(number).map_err(Error::file(Path::new("tail")))
+    /// What the database says to a write.
+    fn accepted(&self, said: Result<(), rocksdb::Error>) -> Result<(), Error> {
+        said.map_err(|error| renew::refusal(&self.folder, error.into()))
     }
 
-    fn enqueue(&self, flush: Flush) {
-        if let Some(flushes) = &self.flushes
-            && let Err(mpsc::SendError(flush)) = flushes.send(flush)
-        {
-            (flush.done)(Err(Error::Damaged { what: "the log", detail: "its flusher has stopped".to_owned() }));
-        }
+    /// Writes a batch that is on the disk when this returns, and so is the marker.
+    fn write_through(&self, batch: WriteBatch) -> Result<(), Error> {
+        let mut writes = lock(&self.writes);
+        let number = self.write(&mut writes, batch, &synced())?;
+        self.accepted(self.db.flush_wal(true))?;
+        lock(&self.tail).mark_now(number).map_err(Error::file(&self.folder))
     }
 
     /// Records from `from` (included) to `to` (excluded), fewer when they exceed `bytes_max` (but at least one). May block.
@@ -270,16 +304,9 @@ impl Log {
     /// When the disk refuses.
     pub fn truncate_after(&self, index: u64) -> Result<(), Error> {
         // Appends on their way to the disk would raise the marker again: let them arrive.
-        let (told, arrived) = mpsc::channel();
-        self.enqueue(Flush { index: None, write: 0, bytes: 0, done: Box::new(move |result| drop(told.send(result))) });
-        if let Ok(result) = arrived.recv() {
-            result?;
-        }
+        self.sync();
         // First the marker: a crash in between leaves a log that is longer than the marker says, which is no loss.
-        {
-            let mut tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
-            tail.lower(index).map_err(Error::file(Path::new("tail")))?;
-        }
+        lock(&self.tail).lower(index).map_err(Error::file(&self.folder))?;
         let mut batch = WriteBatch::default();
         batch.delete_range(key(index + 1), key(u64::MAX));
         self.write_through(batch)
@@ -309,12 +336,21 @@ impl Log {
         self.write_through(batch)
     }
 
-    /// Saves how far the log is committed, a hint for a faster start: durable with the next append.
-    ///
-    /// # Errors
-    /// When the database refuses.
-    pub fn save_committed(&self, committed: &[u8]) -> Result<(), Error> {
-        Ok(self.db.put(COMMITTED, codec::seal(0, committed))?)
+    /// Saves how far the log is committed, a hint for a faster start: written with the next append, or at the end.
+    pub fn save_committed(&self, committed: Vec<u8>) {
+        *lock(&self.committed) = Some(committed);
+    }
+
+    /// Brings what is in memory to tables.
+    #[cfg(test)]
+    pub(crate) fn flush_tables(&self) {
+        self.db.flush().unwrap();
+    }
+
+    /// Has the database merge its tables.
+    #[cfg(test)]
+    pub(crate) fn merge_tables(&self) {
+        self.db.compact_range::<&[u8], &[u8]>(None, None);
     }
 
     /// Bytes appended since the log was opened.
@@ -325,11 +361,11 @@ impl Log {
 
 impl Drop for Log {
     fn drop(&mut self) {
-        drop(self.flushes.take());
-        if let Some(flusher) = self.flusher.take() {
-            // It ends once the queue is empty; a panic of it has been reported where it happened.
-            let _ = flusher.join();
+        if let Some(committed) = lock(&self.committed).take() {
+            // Only a hint.
+            let _ = self.db.put(COMMITTED, codec::seal(0, &committed));
         }
+        self.sync();
     }
 }
 
@@ -344,15 +380,43 @@ fn check_format(db: &DB) -> Result<(), Error> {
     }
 }
 
+/// Index and opaque id of the last purged record.
+fn purge_mark(db: &DB) -> Result<Option<(u64, Vec<u8>)>, Error> {
+    let Some(sealed) = db.get(PURGED)? else { return Ok(None) };
+    codec::decode("the purge mark", codec::open("the purge mark", 0, &sealed)?).map(Some)
+}
+
+/// The index of the last purged record, 0 when none was.
+pub(crate) fn purged_up_to(db: &DB) -> Result<u64, Error> {
+    Ok(purge_mark(db)?.map_or(0, |(index, _)| index))
+}
+
+/// A record as it is stored: its key and its sealed bytes.
+type Stored = (Box<[u8]>, Box<[u8]>);
+
+/// The records that live, each checked. Begins behind what was purged, so that what is left of that is not even read.
+pub(crate) fn records_after(db: &DB, purged: u64) -> impl Iterator<Item = Result<Stored, Error>> {
+    let mut next = None;
+    let stored = db.iterator(IteratorMode::From(&key(purged + 1), Direction::Forward));
+    let records = stored.take_while(|item| item.as_ref().map_or(true, |(found, _)| index_of(found).is_some()));
+    records.map(move |item| {
+        let (found, sealed) = item?;
+        if let Some(index) = index_of(&found) {
+            check_record(index, &sealed, next)?;
+            next = Some(index + 1);
+        }
+        Ok((found, sealed))
+    })
+}
+
 /// Reads every record: one that is damaged or missing is found now, and not when a peer or apply asks for it. The first and
 /// the last index.
-fn check_records(db: &DB) -> Result<Option<(u64, u64)>, Error> {
+fn check_records(db: &DB, purged: u64) -> Result<Option<(u64, u64)>, Error> {
     let mut range: Option<(u64, u64)> = None;
-    for item in db.iterator(IteratorMode::From(&key(0), Direction::Forward)) {
-        let (found, sealed) = item?;
-        let Some(index) = index_of(&found) else { break };
-        check_record(index, &sealed, range.map(|(_, last)| last + 1))?;
-        range = Some((range.map_or(index, |(first, _)| first), index));
+    for record in records_after(db, purged) {
+        if let Some(index) = index_of(&record?.0) {
+            range = Some((range.map_or(index, |(first, _)| first), index));
+        }
     }
     Ok(range)
 }
@@ -373,45 +437,18 @@ fn count_of_writes(db: &DB) -> Result<u64, Error> {
     bytes.try_into().map(u64::from_le_bytes).map_err(damaged)
 }
 
-/// Syncs what was appended: one sync for all that wait.
-fn flush(db: &DB, tail: &Mutex<Tail>, queue: &mpsc::Receiver<Flush>, on_sync: &OnceLock<OnSync>) {
-    while let Ok(first) = queue.recv() {
-        let mut waiting = vec![first];
-        waiting.extend(queue.try_iter());
-        let bytes: u64 = waiting.iter().map(|flush| flush.bytes).sum();
-        let begun = Instant::now();
-        let flushed = if planted!(NoFsync) { Ok(()) } else { db.flush_wal(true) };
-        if let Some(told) = on_sync.get() {
-            told(begun.elapsed());
-        }
-        let synced = flushed.map_err(Error::from).and_then(|()| {
-            if planted!(NoFsync) {
-                return Ok(());
-            }
-            let last = waiting.iter().rev().find_map(|flush| flush.index.map(|index| (index, flush.write)));
-            let Some((index, write)) = last else { return Ok(()) };
-            let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
-            tail.mark(index, write).map_err(Error::file(Path::new("tail")))
-        });
-        tracing::trace!(appends = waiting.len(), bytes, "log synced");
-        let failure = synced.err().map(|error| error.to_string());
-        for flush in waiting {
-            (flush.done)(match &failure {
-                None => Ok(()),
-                Some(detail) => Err(Error::Damaged { what: "the log", detail: detail.clone() }),
-            });
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+
     use super::*;
 
     fn append(log: &Log, indexes: std::ops::RangeInclusive<u64>) {
         let records: Vec<(u64, Bytes)> = indexes.map(|i| (i, Bytes::from(format!("record {i}")))).collect();
         let (told, done) = mpsc::channel();
-        log.append(&records, Box::new(move |result| told.send(result.is_ok()).unwrap())).unwrap();
+        log.append(&records, Box::new(move |result| told.send(result.is_ok()).unwrap()));
+        assert!(done.try_recv().is_err(), "it is not on the disk yet");
+        log.sync();
         assert!(done.recv().unwrap());
     }
 
@@ -426,11 +463,13 @@ mod tests {
         assert_eq!(recovered, Recovered::default());
         append(&log, 1..=10);
         log.save_vote(b"vote").unwrap();
+        log.save_committed(b"at 7".to_vec());
         log.truncate_after(8).unwrap();
         log.purge(3, b"id of 3").unwrap();
         drop(log);
         let (log, recovered) = Log::open(folder.path()).unwrap();
         assert_eq!(recovered.vote.as_deref(), Some(&b"vote"[..]));
+        assert_eq!(recovered.committed.as_deref(), Some(&b"at 7"[..]));
         assert_eq!(recovered.purged, Some((3, Bytes::from_static(b"id of 3"))));
         assert_eq!(recovered.range, Some((4, 8)));
         assert_eq!(indexes(&log, 4, 100), [4, 5, 6, 7, 8]);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rocksdb::{DB, Direction, IteratorMode, ReadOptions};
 
-use crate::state::{FAMILIES, check_record, family, open_checkpoint};
+use crate::state::{FAMILIES, added_by, check_record, family, open_checkpoint, read_mark};
 use crate::{Error, StateStore};
 
 /// Where a look through a state stands. Begins at the beginning.
@@ -15,6 +15,8 @@ pub struct Place {
     family: usize,
     /// The least key in that family that was not read yet.
     next: Vec<u8>,
+    /// Of a checkpoint: the sum so far over what lives in it.
+    hash: u128,
 }
 
 /// What a piece of a look came to.
@@ -34,21 +36,27 @@ pub(crate) fn past_the_cache() -> ReadOptions {
     options
 }
 
-/// Reads on from a place, about so many bytes.
-fn look(db: &DB, place: &mut Place, bytes_max: u64) -> Result<Piece, Error> {
+/// Reads on from a place, about so many bytes. `adds` gives what a record adds to the hash over what lives.
+fn look(
+    db: &DB,
+    place: &mut Place,
+    bytes_max: u64,
+    adds: impl Fn(&str, &[u8], &[u8]) -> Result<u128, Error>,
+) -> Result<Piece, Error> {
     let mut bytes = 0;
     while let Some(name) = FAMILIES.get(place.family) {
         let from = IteratorMode::From(&place.next, Direction::Forward);
         for item in db.iterator_cf_opt(family(db, name), past_the_cache(), from) {
             let (key, value) = item?;
             check_record(name, &key, &value)?;
+            place.hash = place.hash.wrapping_add(adds(name, &key, &value)?);
             bytes += (key.len() + value.len()) as u64;
             if bytes >= bytes_max {
                 place.next = [&key[..], &[0]].concat();
                 return Ok(Piece { bytes, is_last: false });
             }
         }
-        *place = Place { family: place.family + 1, next: Vec::new() };
+        *place = Place { family: place.family + 1, next: Vec::new(), hash: place.hash };
     }
     Ok(Piece { bytes, is_last: true })
 }
@@ -60,7 +68,8 @@ impl StateStore {
     /// When a record is damaged, or cannot be read.
     pub fn look(&self, place: &mut Place, bytes_max: u64) -> Result<Piece, Error> {
         let db = self.db();
-        match look(&db, place, bytes_max) {
+        // It changes meanwhile: no sum comes out of it.
+        match look(&db, place, bytes_max, |_, _, _| Ok(0)) {
             // Another state was put in its place meanwhile, and its files are gone.
             Err(_) if !Arc::ptr_eq(&db, &self.db()) => Ok(Piece { bytes: 0, is_last: true }),
             looked => looked,
@@ -80,12 +89,18 @@ impl Reader {
         open_checkpoint(path).map(Self)
     }
 
-    /// As [`StateStore::look`].
+    /// As [`StateStore::look`]. At the end what lives must come to the hash that was stored with it.
     ///
     /// # Errors
     /// As [`StateStore::look`].
     pub fn look(&self, place: &mut Place, bytes_max: u64) -> Result<Piece, Error> {
-        look(&self.0, place, bytes_max)
+        let piece = look(&self.0, place, bytes_max, |name, key, value| added_by(&self.0, name, key, value))?;
+        let stored = read_mark(&self.0)?.scalars.hash;
+        if piece.is_last && place.hash != stored {
+            let detail = format!("what lives in it has hash {:032x}, not {stored:032x}", place.hash);
+            return Err(Error::Damaged { what: "the state", detail });
+        }
+        Ok(piece)
     }
 }
 
@@ -107,8 +122,8 @@ pub fn forget_cached(folder: &Path) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
-    use raft_state::record::Delta;
-    use raft_state::{Payload, Place as At, Record};
+    use raft_state::record::{Delta, Scalars};
+    use raft_state::{Action, Command, CommandId, Expect, ObjectCommand, Payload, Place as At, Record, Stamped};
     use tests_solo::TestKeyring;
 
     use super::*;
@@ -117,6 +132,7 @@ mod tests {
     /// A state with so many versions of a kilobyte, on the disk.
     fn filled(root: &Path, versions: u64) -> StateStore {
         let (store, ..) = StateStore::open(root, Arc::new(TestKeyring)).unwrap();
+        let mut hash = 0_u128;
         for revision in 1..=versions {
             let record = Record {
                 key: format!("k{revision}").into_bytes().into(),
@@ -126,7 +142,9 @@ mod tests {
                 lease: 0,
                 previous: None,
             };
-            let delta = Delta { records: vec![(At { revision, sub: 0 }, record)], ..Delta::default() };
+            hash = hash.wrapping_add(record.digest(revision).unwrap());
+            let scalars = Scalars { revision, hash, ..Scalars::default() };
+            let delta = Delta { records: vec![(At { revision, sub: 0 }, record)], scalars, ..Delta::default() };
             store.write(&delta, &Applied { index: revision, ..Applied::default() }).unwrap();
         }
         store.flush().unwrap();
@@ -153,6 +171,55 @@ mod tests {
         for size in [1, 999, 3000] {
             assert_eq!(through(|place| store.look(place, size)).unwrap(), whole, "in pieces of {size}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_lives_in_a_checkpoint_comes_to_the_hash_that_was_stored() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, mut state, _) = StateStore::open(&folder.path().join("state"), Arc::new(TestKeyring)).unwrap();
+        let mut sequence = 0;
+        let mut run = |command: Command| {
+            sequence += 1;
+            let id = CommandId { boot: 1, sequence };
+            let applied = state.apply(&[Stamped { id, low_water: 0, command }]);
+            store.write(&applied.delta, &Applied { index: sequence, ..Applied::default() }).unwrap();
+        };
+        run(Command::LeaseGrant { id: 4, ttl_s: 10 });
+        for number in 0..60 {
+            let action = match number % 7 {
+                6 => Action::Delete,
+                _ => Action::Put(Payload::Opaque(vec![number; 100].into())),
+            };
+            let key = format!("k{}", number % 5).into();
+            run(Command::Object(ObjectCommand { key, epoch: None, expect: Expect::Any, action }));
+            if number == 40 {
+                run(Command::Compact { revision: 20 });
+                store.compact(20).unwrap();
+            }
+        }
+        let (sound, altered) = (folder.path().join("sound"), folder.path().join("altered"));
+        store.checkpoint(&sound).unwrap();
+        for size in [1, 500, u64::MAX] {
+            through(|place| Reader::open(&sound).unwrap().look(place, size)).unwrap();
+        }
+        // A version that is in its place and passes its checksum, and that nobody wrote.
+        let record = Record {
+            key: "k9".into(),
+            payload: Some(Payload::Opaque("v".into())),
+            create_revision: 9,
+            version: 1,
+            lease: 0,
+            previous: None,
+        };
+        let delta = Delta {
+            records: vec![(At { revision: 900, sub: 0 }, record)],
+            scalars: *state.snapshot().scalars(),
+            ..Delta::default()
+        };
+        store.write(&delta, &Applied { index: 900, ..Applied::default() }).unwrap();
+        store.checkpoint(&altered).unwrap();
+        let error = through(|place| Reader::open(&altered).unwrap().look(place, 500)).unwrap_err();
+        assert!(error.is_damage() && error.to_string().contains("hash"), "{error}");
     }
 
     #[test]

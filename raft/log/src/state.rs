@@ -53,9 +53,9 @@ pub struct Applied {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Mark {
+pub(crate) struct Mark {
     applied: Applied,
-    scalars: Scalars,
+    pub(crate) scalars: Scalars,
 }
 
 /// The state's database. All methods but [`History::after`] block on the disk now and then.
@@ -157,8 +157,8 @@ impl StateStore {
         Ok((store, state, applied))
     }
 
-    /// Has readers of history that cannot be read told. Those who wait for it wait for ever, for a page with a gap would be a
-    /// lie: whoever is told ends the process. The first call counts.
+    /// Has somebody told that history cannot be read, or that the database has met damage and takes no more writes. Readers of
+    /// such history wait for ever, for a page with a gap would be a lie: whoever is told ends the process. The first call counts.
     pub fn on_unreadable(&self, told: OnUnreadable) {
         let _ = self.on_unreadable.set(told);
     }
@@ -201,7 +201,18 @@ impl StateStore {
         self.filed.lock().unwrap_or_else(PoisonError::into_inner).write(&mut batch, family(&db, WINDOW), delta);
         let mark = Mark { applied: applied.clone(), scalars: delta.scalars };
         batch.put_cf(meta, APPLIED, codec::seal(0, &codec::encode(&mark)));
-        Ok(db.write_opt(batch, &unlogged())?)
+        self.told_of(db.write_opt(batch, &unlogged()).map_err(Error::from))
+    }
+
+    /// A database that has met damage takes no more writes, and the next start may well go on until it meets it again: so
+    /// whoever listens for what cannot be read is told.
+    fn told_of<T>(&self, done: Result<T, Error>) -> Result<T, Error> {
+        if let (Err(error), Some(told)) = (&done, self.on_unreadable.get())
+            && error.is_damage()
+        {
+            told(error);
+        }
+        done
     }
 
     /// Brings everything written so far to the disk, atomically.
@@ -209,7 +220,7 @@ impl StateStore {
     /// # Errors
     /// When the disk refuses.
     pub fn flush(&self) -> Result<(), Error> {
-        flush(&self.db())
+        self.told_of(flush(&self.db()))
     }
 
     /// Deletes versions that compactions up to this floor left without a reader. Runs beside everything else.
@@ -250,7 +261,7 @@ impl StateStore {
     /// When the disk refuses or the folder exists.
     pub fn checkpoint(&self, path: &Path) -> Result<Applied, Error> {
         let db = self.db();
-        flush(&db)?;
+        self.told_of(flush(&db))?;
         Checkpoint::new(&*db)?.create_checkpoint(path)?;
         Self::inspect(path)
     }
@@ -425,7 +436,24 @@ pub(crate) fn check_record(family: &str, key: &[u8], value: &[u8]) -> Result<(),
     }
 }
 
-fn read_mark(db: &DB) -> Result<Mark, Error> {
+/// What a record adds to the hash over what lives in a database that does not change: itself, less what it supersedes.
+pub(crate) fn added_by(db: &DB, name: &str, key: &[u8], value: &[u8]) -> Result<u128, Error> {
+    match name {
+        LEASES => read_lease(key, value).map(|(id, lease)| lease.digest(id)),
+        VERSIONS => {
+            let (place, record) = read_version(key, value)?;
+            let own = record.digest(place.revision).unwrap_or(0);
+            let Some(previous) = record.previous else { return Ok(own) };
+            // One that a compaction has deleted adds nothing itself.
+            let Some(sealed) = db.get_cf(family(db, VERSIONS), version_key(previous))? else { return Ok(own) };
+            let superseded = read_record(previous, &sealed)?.digest(previous.revision).unwrap_or(0);
+            Ok(own.wrapping_sub(superseded))
+        }
+        _ => Ok(0),
+    }
+}
+
+pub(crate) fn read_mark(db: &DB) -> Result<Mark, Error> {
     match db.get_cf(family(db, META), APPLIED)? {
         Some(sealed) => open_mark(&sealed),
         None => {

@@ -1,12 +1,11 @@
 //! The log on a disk, as the member needs it: records in, durable or not, and records out.
 
-use std::io;
 use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
+use std::{io, iter};
 
 use bytes::Bytes;
-use parking_lot::{Condvar, Mutex};
 use raft_log::Recovered;
 
 /// Told when a write is on the disk, or that it will never be.
@@ -45,21 +44,16 @@ pub trait Journal: Send + Sync {
 
 type Job = Box<dyn FnOnce(&raft_log::Log) + Send>;
 
+/// Written between two syncs at most.
+const JOBS_PER_SYNC: usize = 64;
+
 /// raft/log's log, written by a thread of its own, so that the Raft core never waits for the database to make room, and a vote
-/// never overtakes an append.
+/// never overtakes an append. What gathers while it syncs shares the next sync.
 pub(crate) struct Written {
     log: Arc<raft_log::Log>,
     /// `None` only while it is dropped.
     jobs: Option<mpsc::Sender<Job>>,
     writer: Option<JoinHandle<()>>,
-    unsynced: Arc<Unsynced>,
-}
-
-/// Appends that are written but not yet synced.
-#[derive(Default)]
-struct Unsynced {
-    count: Mutex<usize>,
-    none: Condvar,
 }
 
 impl Written {
@@ -70,12 +64,15 @@ impl Written {
         let (jobs, queue) = mpsc::channel::<Job>();
         let writes = log.clone();
         let writer = std::thread::Builder::new().name("log-writer".to_owned()).spawn(move || {
-            for job in queue {
-                before_write();
-                job(&writes);
+            while let Ok(first) = queue.recv() {
+                for job in iter::once(first).chain(queue.try_iter()).take(JOBS_PER_SYNC) {
+                    before_write();
+                    job(&writes);
+                }
+                writes.sync();
             }
         })?;
-        Ok((Self { log, jobs: Some(jobs), writer: Some(writer), unsynced: Arc::default() }, recovered))
+        Ok((Self { log, jobs: Some(jobs), writer: Some(writer) }, recovered))
     }
 
     fn submit(&self, job: impl FnOnce(&raft_log::Log) + Send + 'static) {
@@ -100,24 +97,8 @@ impl Journal for Written {
     }
 
     fn append(&self, records: Records, done: Done) {
-        let unsynced = self.unsynced.clone();
-        self.submit(move |log| {
-            *unsynced.count.lock() += 1;
-            // Shared, for the database drops its callback when it refuses, and somebody must still be told.
-            let done = Arc::new(Mutex::new(Some(done)));
-            let tell = move |written: io::Result<()>| {
-                unsynced.finish_one();
-                if let Some(done) = done.lock().take() {
-                    done(written);
-                }
-            };
-            let on_disk = tell.clone();
-            let callback =
-                Box::new(move |written: Result<(), raft_log::Error>| on_disk(written.map_err(io::Error::from)));
-            if let Err(e) = log.append(&records(), callback) {
-                tell(Err(e.into()));
-            }
-        });
+        let done = Box::new(|written: Result<(), raft_log::Error>| done(written.map_err(io::Error::from)));
+        self.submit(move |log| log.append(&records(), done));
     }
 
     fn save_vote(&self, vote: Vec<u8>, done: Done) {
@@ -125,20 +106,12 @@ impl Journal for Written {
     }
 
     fn save_committed(&self, committed: Vec<u8>) {
-        self.submit(move |log| {
-            if let Err(e) = log.save_committed(&committed) {
-                tracing::warn!("saving the committed index: {e}");
-            }
-        });
+        // No write of its own: nobody is woken for it.
+        self.log.save_committed(committed);
     }
 
     fn truncate_after(&self, place: u64, done: Done) {
-        let unsynced = self.unsynced.clone();
-        self.submit(move |log| {
-            // What is being synced now must not be marked as the tail after the cut.
-            unsynced.wait_for_none();
-            done(log.truncate_after(place).map_err(io::Error::from));
-        });
+        self.submit(move |log| done(log.truncate_after(place).map_err(io::Error::from)));
     }
 
     fn purge(&self, place: u64, id: Vec<u8>, done: Done) {
@@ -152,23 +125,6 @@ impl Drop for Written {
         if let Some(writer) = self.writer.take() {
             // It ends once the queue is empty; a panic of it has been reported where it happened.
             let _ = writer.join();
-        }
-    }
-}
-
-impl Unsynced {
-    fn finish_one(&self) {
-        let mut count = self.count.lock();
-        *count -= 1;
-        if *count == 0 {
-            self.none.notify_all();
-        }
-    }
-
-    fn wait_for_none(&self) {
-        let mut count = self.count.lock();
-        while *count > 0 {
-            self.none.wait(&mut count);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The scrub: what lies on the disk and nobody reads (log, state, snapshot, and the database's journals) is read and checked
-//! in the background, so slowly that nobody notices, and so before it is needed. Damage that it finds is this member's own,
-//! and it steps back ([`crate::retreat`]).
+//! in the background, so slowly that nobody notices, and so before it is needed. The hash over what lives is counted anew, over
+//! the state in memory and over the latest snapshot. Damage that it finds is this member's own, and it steps back
+//! ([`crate::retreat`]).
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,15 +10,20 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use raft_log::{Error, Reader, StateStore};
+use raft_state::Recount;
 
 use crate::checkpoint::Checkpoints;
 use crate::config::Scrub;
 use crate::disk::LogDisk;
 use crate::metrics::{Metrics, increment};
 use crate::retreat::Alarm;
+use crate::view::View;
 
 /// Read at a time. Little, for whoever ends this member waits for it.
 const PIECE_BYTES: u64 = 256 << 10;
+
+/// So many times faster than the disk memory is read, for the state as of one moment is held meanwhile.
+const MEMORY_RATE: u64 = 64;
 
 /// Reads everything, again and again.
 pub(crate) struct Scrubber {
@@ -26,6 +32,7 @@ pub(crate) struct Scrubber {
     pub(crate) folder: PathBuf,
     pub(crate) log: Arc<LogDisk>,
     pub(crate) state: Arc<StateStore>,
+    pub(crate) view: Arc<View>,
     pub(crate) checkpoints: Arc<Checkpoints>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) alarm: Alarm,
@@ -65,7 +72,24 @@ impl Scrubber {
         self.journals(blocking(move || state.folder()).await?).await?;
         let (store, mut place) = (self.state.clone(), raft_log::Place::default());
         self.pieces(move || store.look(&mut place, PIECE_BYTES).map(|piece| (piece.bytes, piece.is_last))).await?;
+        self.memory().await?;
         self.checkpoint().await
+    }
+
+    /// What is served: the rolling hash follows what was written, and says nothing of what memory has made of it since.
+    async fn memory(&self) -> io::Result<()> {
+        let (state, mut sum) = (self.view.snapshot(), Recount::default());
+        let rate = self.config.bytes_per_second.saturating_mul(MEMORY_RATE);
+        self.pieces_at(rate, move || {
+            let before = sum.bytes;
+            state.recount(&mut sum, PIECE_BYTES);
+            if sum.is_whole && sum.hash != state.hash() {
+                let detail = format!("what lives in it has hash {:032x}, not {:032x}", sum.hash, state.hash());
+                return Err(Error::Damaged { what: "the state in memory", detail });
+            }
+            Ok((sum.bytes - before, sum.is_whole))
+        })
+        .await
     }
 
     /// Of a database's folder; what the system remembers of it is forgotten first.
@@ -107,8 +131,17 @@ impl Scrubber {
         read.await.map_err(|error| in_snapshot(error, checkpoint.path()))
     }
 
-    /// Does one piece after the other until the last, and rests after each as long as it should have taken.
-    async fn pieces(&self, mut work: impl FnMut() -> Result<(u64, bool), Error> + Send + 'static) -> io::Result<()> {
+    /// Does one piece after the other until the last, at the rate of the disk.
+    async fn pieces(&self, work: impl FnMut() -> Result<(u64, bool), Error> + Send + 'static) -> io::Result<()> {
+        self.pieces_at(self.config.bytes_per_second, work).await
+    }
+
+    /// The same at so many bytes a second: rests after each piece as long as it should have taken.
+    async fn pieces_at(
+        &self,
+        rate: u64,
+        mut work: impl FnMut() -> Result<(u64, bool), Error> + Send + 'static,
+    ) -> io::Result<()> {
         loop {
             let (bytes, is_last);
             (work, (bytes, is_last)) = blocking(move || work().map(|done| (work, done))).await?;
@@ -116,7 +149,7 @@ impl Scrubber {
             if is_last {
                 return Ok(());
             }
-            tokio::time::sleep(Duration::from_secs_f64(bytes as f64 / self.config.bytes_per_second as f64)).await;
+            tokio::time::sleep(Duration::from_secs_f64(bytes as f64 / rate as f64)).await;
         }
     }
 }

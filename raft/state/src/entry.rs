@@ -68,7 +68,7 @@ impl Entry {
             lease: record.lease,
             spliced,
             sealed: matches!(payload, Payload::Sealed { .. }),
-            digest: digest(revision, record),
+            digest: record.digest(revision)?,
             forms: OnceLock::new(),
         })
     }
@@ -121,6 +121,16 @@ impl Entry {
         }
     }
 
+    /// The digest anew, from what lies in memory now. Of a sealed version, whose stored form is not in memory, as it was.
+    pub(crate) fn recount(&self) -> u128 {
+        if self.sealed {
+            return self.digest;
+        }
+        let (head, tail) = self.unspliced();
+        let numbers = [self.mod_revision, self.create_revision, self.version, self.lease.cast_unsigned()];
+        digest(&self.key, numbers, [head, tail])
+    }
+
     /// Whether the proposed bytes equal this version's, so that a write would change nothing.
     pub fn same_as(&self, proposed: &[u8]) -> bool {
         let (head, tail) = self.unspliced();
@@ -145,23 +155,29 @@ fn join(head: &[u8], tail: &[u8], at: u32, revision: Revision) -> (Bytes, Option
 }
 
 /// Digest of a live version: key, revisions and the stored form, so that replicas with different keys at hand agree.
-fn digest(revision: Revision, record: &Record) -> u128 {
+fn digest(key: &[u8], numbers: [u64; 4], stored: [&[u8]; 2]) -> u128 {
     let mut hasher = Xxh3::new();
-    hasher.update(&(record.key.len() as u64).to_le_bytes());
-    hasher.update(&record.key);
-    for number in [revision, record.create_revision, record.version, record.lease.cast_unsigned()] {
+    hasher.update(&(key.len() as u64).to_le_bytes());
+    hasher.update(key);
+    for number in numbers {
         hasher.update(&number.to_le_bytes());
     }
-    match &record.payload {
-        None => {}
-        Some(Payload::Opaque(bytes)) => hasher.update(bytes),
-        Some(Payload::Object { json, .. }) => hasher.update(json),
-        Some(Payload::Sealed { nonce, ciphertext, .. }) => {
-            hasher.update(nonce);
-            hasher.update(ciphertext);
-        }
+    for part in stored {
+        hasher.update(part);
     }
     hasher.digest128()
+}
+
+impl Record {
+    /// The summand of the rolling state hash while this version lives; a deletion has none.
+    pub fn digest(&self, revision: Revision) -> Option<u128> {
+        let stored: [&[u8]; 2] = match self.payload.as_ref()? {
+            Payload::Opaque(bytes) => [bytes, &[]],
+            Payload::Object { json, .. } => [json, &[]],
+            Payload::Sealed { nonce, ciphertext, .. } => [nonce, ciphertext],
+        };
+        Some(digest(&self.key, [revision, self.create_revision, self.version, self.lease.cast_unsigned()], stored))
+    }
 }
 
 impl fmt::Debug for Entry {

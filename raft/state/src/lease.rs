@@ -19,7 +19,7 @@ pub struct Lease {
 
 impl Lease {
     /// Summand of the rolling state hash.
-    pub(crate) fn digest(&self, id: i64) -> u128 {
+    pub fn digest(&self, id: i64) -> u128 {
         let mut bytes = [0; 25];
         bytes[0] = b'L';
         bytes[1..9].copy_from_slice(&id.to_le_bytes());

@@ -38,7 +38,7 @@ pub use lease::Lease;
 pub use record::{Delta, Place, Record};
 pub use roster::{JoinToken, Roster, RosterChange};
 pub use seal::Keyring;
-pub use snapshot::Snapshot;
+pub use snapshot::{Recount, Snapshot};
 pub use txn::Txn;
 
 /// The cluster-wide revision counter. `metadata.resourceVersion` is the mod revision of an entry, in decimal.

@@ -7,7 +7,7 @@ use imbl::{OrdMap, OrdSet};
 
 use crate::record::Scalars;
 use crate::roster::Roster;
-use crate::{Entry, Epoch, Event, KeyRange, Lease, Revision};
+use crate::{Entry, Epoch, Event, KeyRange, Lease, RangeEnd, Revision};
 
 /// The state at one revision: O(1) to take and to clone, read without locks, never changing.
 ///
@@ -21,6 +21,18 @@ pub struct Snapshot {
     /// Keys by the lease that they hang on.
     attached: OrdSet<(i64, Bytes)>,
     pub(crate) roster: Roster,
+}
+
+/// How far [`Snapshot::recount`] has come.
+#[derive(Clone, Debug, Default)]
+pub struct Recount {
+    /// The sum so far.
+    pub hash: u128,
+    /// Looked at so far.
+    pub bytes: u64,
+    /// Whether that was all.
+    pub is_whole: bool,
+    next: Bytes,
 }
 
 /// The partition of a key: `/registry/<group>/<resource>/`, or the empty prefix for keys of another shape.
@@ -55,6 +67,27 @@ impl Snapshot {
     /// Sum of the digests of all live entries: equal on all replicas at equal log indexes.
     pub fn hash(&self) -> u128 {
         self.scalars.hash
+    }
+
+    /// Goes on with a sum that [`Snapshot::hash`] must come to when the end is reached, as computed anew from what lies in
+    /// memory: so many bytes of it, or the rest.
+    pub fn recount(&self, sum: &mut Recount, bytes_max: u64) {
+        if sum.next.is_empty() {
+            sum.hash = self.leases.iter().fold(0, |hash, (id, lease)| hash.wrapping_add(lease.digest(*id)));
+        }
+        let from = KeyRange { start: sum.next.clone(), end: RangeEnd::Last };
+        let mut bytes = 0;
+        for entry in self.between(&from) {
+            sum.hash = sum.hash.wrapping_add(entry.recount());
+            bytes += (entry.key.len() + entry.value.len()) as u64;
+            if bytes >= bytes_max {
+                sum.next = [&entry.key[..], &[0]].concat().into();
+                sum.bytes += bytes;
+                return;
+            }
+        }
+        sum.bytes += bytes;
+        sum.is_whole = true;
     }
 
     /// The state's small numbers.
@@ -234,6 +267,60 @@ fn within<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    struct NoKeys;
+
+    impl crate::Keyring for NoKeys {
+        fn open(&self, _: &[u8], _: u32, _: &[u8; 12], _: &[u8]) -> Option<Bytes> {
+            None
+        }
+
+        fn seal(&self, _: &[u8], _: &[u8], _: u32) -> crate::Payload {
+            unreachable!("nothing is sealed here")
+        }
+    }
+
+    fn entry(key: &str, value: &str, digest: u128) -> Arc<Entry> {
+        let value = Bytes::from(value.to_owned());
+        let record = crate::Record {
+            key: Bytes::from(key.to_owned()),
+            payload: Some(crate::Payload::Opaque(value)),
+            create_revision: 2,
+            version: 1,
+            lease: 0,
+            previous: None,
+        };
+        let place = crate::Place { revision: 2, sub: 0 };
+        let mut entry = Entry::from_record(place, &record, &NoKeys).expect("an open value");
+        entry.digest = entry.digest.wrapping_add(digest);
+        Arc::new(entry)
+    }
+
+    /// The sum over a state, in pieces of so many bytes.
+    fn recounted(state: &Snapshot, bytes_max: u64) -> Recount {
+        let mut sum = Recount::default();
+        while !sum.is_whole {
+            state.recount(&mut sum, bytes_max);
+        }
+        sum
+    }
+
+    #[test]
+    fn the_hash_counted_anew_is_the_rolling_one_until_memory_changes_by_itself() {
+        let mut state = Snapshot::default();
+        state.set_lease(5, Some(Lease { ttl_s: 9, grant: 1 }));
+        for number in 0..100 {
+            state.put(entry(&format!("/registry/core/pods/{}", number % 70), "value", 0));
+            state.put(entry(&format!("free{number}"), "value", 0));
+        }
+        state.remove(b"free7");
+        for bytes_max in [1, 100, u64::MAX] {
+            assert_eq!(recounted(&state, bytes_max).hash, state.hash(), "{bytes_max} bytes at a time");
+        }
+        // As if a bit of it had flipped since its digest was taken.
+        state.put(entry("free8", "value", 1));
+        assert_ne!(recounted(&state, 100).hash, state.hash());
+    }
 
     #[test]
     fn a_key_lives_in_the_partition_of_its_resource() {
