@@ -107,8 +107,9 @@ impl Patience {
     }
 }
 
-/// In election timeouts: a leader that gets nothing committed for so long, though it hears a quorum, looks for another.
-const UNCOMMITTED_MAX: u32 = 3;
+/// In election timeouts: a leader that gets nothing committed for so long, though it hears a quorum, looks for another. As long as
+/// followers wait for one that is silent: to clients it is the same.
+const UNCOMMITTED_MAX: u32 = 2;
 /// So many attempts to give an office away for that, one after the other.
 const ATTEMPTS: u32 = 3;
 /// And then not for so long: where all are slow, no other leader would fare better.
