@@ -2,10 +2,13 @@
 
 use api_kinds::Kind;
 use api_kinds::core::namespace::{NAMESPACE, OF_EVERY_CLUSTER};
+use api_kinds::core::service::SERVICE;
 use api_kinds::core::service_account::SERVICE_ACCOUNT;
+use api_kinds::networking::ip_address::IP_ADDRESS;
 use api_kinds::scheduling::{SYSTEM_CLASSES, system_class};
-use raft_state::Snapshot;
+use bytes::Bytes;
 use raft_state::port::Member;
+use raft_state::{Action, Command, Expect, ObjectCommand, Snapshot};
 use serde_json::{Value, json};
 
 use crate::call::{Address, Caller, Verb};
@@ -34,9 +37,34 @@ pub async fn ensure(api: &Api, caller: &Caller, members: &[Member]) -> Result<()
             "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": 6443}],
         },
     });
+    give_back_claim(api, caller, &format!("{a}.{b}.0.1")).await?;
     create(api, caller, "", "services", "default", "kubernetes", service).await?;
     write(api, caller, "", "endpoints", endpoints(members)).await?;
     endpoint_slices(api, caller, members).await
+}
+
+/// An earlier manager may have ended between its claim on the Service's address and the Service: no later one could make the
+/// Service while that claim stands. What is still under way from there is void by its epoch.
+async fn give_back_claim(api: &Api, caller: &Caller, address: &str) -> Result<(), Status> {
+    let snapshot = api.store.snapshot();
+    let (service, key) = (SERVICE.key("default", "kubernetes"), IP_ADDRESS.key("", address));
+    let Some(claim) = snapshot.get(key.as_bytes()).filter(|_| snapshot.get(service.as_bytes()).is_none()) else {
+        return Ok(());
+    };
+    let claimed: Value = serde_json::from_slice(&claim.value).unwrap_or_default();
+    let parent = &claimed["spec"]["parentRef"];
+    if parent["namespace"] != "default" || parent["name"] != "kubernetes" {
+        return Ok(());
+    }
+    let command = ObjectCommand {
+        key: Bytes::from(key),
+        epoch: caller.epoch,
+        expect: Expect::At(claim.mod_revision),
+        action: Action::Delete,
+    };
+    let outcomes = api.store.propose(vec![Command::Object(command)], caller.deadline).await;
+    // Where it was refused, making the Service tells why.
+    outcomes.map(drop).map_err(|error| Status::proposing(&error))
 }
 
 /// Whether a first client finds what it counts on: the namespaces, and the account that pods run as.

@@ -1,5 +1,6 @@
 //! The router over the solo store: what clients get, status by status and header by header.
 
+mod bootstrap;
 mod contention;
 mod documents;
 mod ephemeral;
