@@ -200,13 +200,13 @@ fn slices(members: &[Member]) -> Vec<Value> {
 /// Keys of claims on addresses and ports that no Service stands on: of a Service that was never written, or whose claims
 /// could not be given back.
 pub fn orphaned_claims(snapshot: &Snapshot) -> Vec<String> {
-    let services = api_kinds::core::service::SERVICE.key_prefix();
+    let services = SERVICE.key_prefix();
     let used: std::collections::BTreeSet<String> = snapshot
         .range(services.as_bytes(), None)
         .filter_map(|entry| serde_json::from_slice::<Value>(&entry.value).ok())
         .flat_map(|service| allocate::keys_of(&service))
         .collect();
-    let addresses = api_kinds::networking::ip_address::IP_ADDRESS.key_prefix();
+    let addresses = IP_ADDRESS.key_prefix();
     [addresses.as_str(), allocate::NODE_PORTS]
         .iter()
         .flat_map(|prefix| snapshot.range(prefix.as_bytes(), None))
