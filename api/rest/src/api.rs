@@ -11,7 +11,7 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, Method, StatusCode, header};
-use raft_state::port::Store;
+use raft_state::port::{Store, WatchError};
 
 use crate::context::Context;
 use crate::negotiate::{Encoding, Wanted};
@@ -64,6 +64,24 @@ impl Api {
             self.bootstrapped.store(true, Ordering::Relaxed);
         }
         self.bootstrapped.load(Ordering::Relaxed)
+    }
+
+    /// Waits until this member serves, all that `/readyz` asks for; for ever when the store is closed before that.
+    pub async fn ready(&self) {
+        loop {
+            let seen = self.store.snapshot().revision();
+            if self.is_bootstrapped() {
+                break;
+            }
+            // The rest comes with a write; a watch that cannot go on begins again, at what is there by then.
+            let Ok(mut cursor) = self.store.watch(b"", seen) else { return std::future::pending().await };
+            if let Err(WatchError::Stopping(_)) = cursor.next(1).await {
+                return std::future::pending().await;
+            }
+        }
+        if self.store.standing().wait_for(|standing| standing.ready).await.is_err() {
+            std::future::pending().await
+        }
     }
 
     pub(crate) fn now_us(&self) -> i64 {

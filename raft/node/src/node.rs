@@ -223,7 +223,7 @@ impl Node {
         self.registry.close();
         // Closed for those who still wait for the port; nobody may.
         let _ = self.closing.send(true);
-        self.view.stop("the member is stopping");
+        self.end_watches();
         if let Err(e) = self.raft.shutdown().await {
             tracing::warn!("the Raft core did not stop cleanly: {e}");
         }
@@ -233,6 +233,11 @@ impl Node {
         }
         self.end(Duration::from_secs(5)).await;
         tracing::info!(id = self.id, "this member has stopped");
+    }
+
+    /// Ends every watch, for good: whoever watches goes on at another member. Reads and writes are served as before.
+    pub fn end_watches(&self) {
+        self.view.stop("the member is stopping");
     }
 
     /// Stops everything at once, as if the process had been killed: no goodbye to anybody. For tests.

@@ -18,7 +18,7 @@ use tower::ServiceExt;
 
 /// A client that does not finish its handshake within this is dropped.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
-/// How long requests in flight may go on once the server is told to stop. Watches end by themselves (clients resume).
+/// How long requests in flight may go on once the server is told to stop. Whoever tells it ends the watches, too.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 /// As kube-apiserver's.
 const HTTP2_STREAMS_MAX: u32 = 1000;

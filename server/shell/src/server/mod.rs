@@ -343,7 +343,7 @@ pub async fn start(options: Options, mut stop: watch::Receiver<bool>) -> Result<
     let ports = Ports { api: api_tls, peer: peer_tls, etcd: etcd_tls, observed: faces.observed, certificates };
     let mut work = work::Work::default();
     tokio::spawn(rotation::follow(files.all(), move || ports.take_up(&files.read()?)));
-    tokio::spawn(tell_when_ready(node.clone()));
+    tokio::spawn(tell_when_ready(node.clone(), faces.manager.as_ref().map(|manager| manager.api.clone())));
     if let Some((plan, place)) = backups {
         let office = backups::Office::new(node.clone(), faces.source, plan, place, faces.backups);
         work.aside(office.run());
@@ -446,8 +446,11 @@ impl Ports {
     }
 }
 
-/// Tells systemd that this master serves, once it does.
-async fn tell_when_ready(store: Arc<dyn Store>) {
+/// Tells systemd that this master serves, once it does: what comes after it may rely on the whole of `/readyz`.
+async fn tell_when_ready(store: Arc<dyn Store>, api: Option<Arc<api_rest::Api>>) {
+    if let Some(api) = api {
+        api.ready().await;
+    }
     let mut standing = store.standing();
     let ready = standing.wait_for(|standing| standing.ready).await;
     if let Ok(standing) = ready {

@@ -43,7 +43,8 @@ impl Work {
     }
 
     /// Ends the manager, hands leadership over, and ends the servers. They go on while leadership moves, and drain after:
-    /// requests in flight see a slower answer, not an error.
+    /// requests in flight see a slower answer, not an error. Watches would last for half an hour, so they are ended: their
+    /// clients resume at another master, for this one accepts no connection any more.
     pub(super) async fn end(mut self, node: &Node) -> Result<()> {
         self.aside.shutdown().await;
         self.halt.send_replace(true);
@@ -52,6 +53,7 @@ impl Work {
         }
         node.hand_over().await;
         self.close.send_replace(true);
+        node.end_watches();
         for server in self.servers {
             server.await.context("a server")?;
         }

@@ -59,7 +59,8 @@ impl Screen {
     }
 
     fn paint(&self) -> io::Result<()> {
-        let size = rustix::termios::tcgetwinsize(io::stdout()).ok();
+        // Some terminals (a serial line, `script`) do not know how large they are.
+        let size = rustix::termios::tcgetwinsize(io::stdout()).ok().filter(|size| size.ws_col > 0 && size.ws_row > 0);
         let (width, height) = size.map_or((120, 40), |size| (usize::from(size.ws_col), usize::from(size.ws_row)));
         let mut frame = String::from("\x1b[H");
         let last = match &self.trouble {
