@@ -22,6 +22,9 @@ use crate::watchdog::Flushes;
 /// Entries kept in memory, by their bytes: what is on its way to disk, peers and apply. Who lags further reads the disk.
 const TAIL_BYTES_MAX: usize = 4 << 20;
 
+/// There is room for so many entries without asking for more.
+const ENTRIES_MIN: usize = 64;
+
 /// What one message of replication holds of the log, unless a single entry is larger.
 const READ_BYTES_MAX: usize = 4 << 20;
 
@@ -42,6 +45,19 @@ struct Tail {
     bytes: usize,
     /// Everything up to here is on disk; what is not stays here.
     durable: Option<u64>,
+    /// The newest entry when old ones were forgotten last.
+    seen: u64,
+}
+
+/// The log's entries that are in memory, without what holds the disk.
+pub(crate) struct Memory(Arc<Mutex<Tail>>);
+
+impl Memory {
+    /// Lets go of what is on disk and was there at the last call: on an idle member nobody asks for it, and it would be kept
+    /// until newer entries come to its bound.
+    pub(crate) fn forget_old(&self) {
+        self.0.lock().forget_old();
+    }
 }
 
 /// What an entry weighs, about.
@@ -73,6 +89,15 @@ impl Tail {
         while self.bytes > TAIL_BYTES_MAX && self.first().is_some_and(|first| Some(first) <= self.durable) {
             self.pop_front();
         }
+    }
+
+    fn forget_old(&mut self) {
+        let old = self.durable.min(Some(self.seen));
+        while self.entries.len() > 1 && self.first() <= old {
+            self.pop_front();
+        }
+        self.entries.shrink_to(ENTRIES_MIN);
+        self.seen = self.entries.back().map_or(0, |newest| newest.log_id.index);
     }
 
     fn truncate(&mut self, after: Option<u64>) {
@@ -109,6 +134,10 @@ impl Log {
 
     pub(crate) fn disk(&self) -> Arc<LogDisk> {
         self.disk.clone()
+    }
+
+    pub(crate) fn memory(&self) -> Memory {
+        Memory(self.tail.clone())
     }
 
     pub(crate) fn size(&self) -> Arc<Size> {

@@ -28,7 +28,7 @@ use crate::host::{self, Disk, Host};
 use crate::leader::{Contact, LeaderView};
 use crate::leases::{Keeper, Leases};
 use crate::level::Levels;
-use crate::log::Log;
+use crate::log::{Log, Memory};
 use crate::machine::{self, Applied, Audience, Opened};
 use crate::members::admin::Admin;
 use crate::members::admission::{self, Admission};
@@ -64,6 +64,8 @@ use crate::{batch, compact, snapshots, watchdog};
 
 /// How far behind the store a watcher of a quiet resource may believe itself to be.
 const WAKE_WATCHERS_EVERY: Duration = Duration::from_millis(500);
+/// Events and entries stay in memory this long, and at most twice as long, when there is room for them.
+const FORGET_EVERY: Duration = Duration::from_secs(300);
 
 /// Why a member does not start.
 #[derive(Debug, thiserror::Error)]
@@ -187,7 +189,7 @@ async fn assemble(config: NodeConfig, hooks: Hooks) -> Result<(Arc<Node>, Disk),
         admission.map_err(|e| StartError::Data { folder: config.data_dir.clone(), reason: e.to_string() })?;
     let dialer = Arc::new(dialer(&admission.identity));
     let Opened { machine, store, view, applied, thread } = state;
-    let log_size = log.size();
+    let (log_size, memory) = (log.size(), log.memory());
     let (alarm, rings) = retreat::alarm();
     let scrubber = database.map(|state| Scrubber {
         config: config.scrub,
@@ -207,6 +209,7 @@ async fn assemble(config: NodeConfig, hooks: Hooks) -> Result<(Arc<Node>, Disk),
         .await
         .map_err(|e| StartError::Raft(e.to_string()))?;
     tokio::spawn(snapshots::run(raft.clone(), log_size, config.limits, shared.metrics.clone(), holds));
+    tokio::spawn(wake_watchers(view.clone(), memory, applied.clone()));
     if let Some(scrubber) = scrubber {
         tokio::spawn(scrubber.run());
     }
@@ -382,7 +385,6 @@ fn run(config: &NodeConfig, shared: Shared, core: Core, port: Port, admission: A
     let successor = Successor { raft: raft.clone(), dialer: dialer.clone(), leader: leader.clone(), contact };
     tokio::spawn(successor.run(broken_streams));
     tokio::spawn(watchdog::watch(raft.clone(), flushes, standing.clone(), config.timing, hooks.exit));
-    tokio::spawn(wake_watchers(view.clone(), applied.clone()));
     tokio::spawn(pilot::run(changes, observatory, standing.clone(), config.autopilot));
     tokio::spawn(dialer.clone().follow(standing.clone()));
     if dialer.has_connections() {
@@ -491,12 +493,18 @@ async fn open(config: &NodeConfig, shared: &Shared) -> Result<Stores, Trouble> {
 }
 
 /// Watchers wake for events of their own resource. Now and then they learn that the store has moved on without one, so
-/// that what they remember does not fall behind compaction.
-async fn wake_watchers(view: Arc<View>, mut applied: watch::Receiver<Applied>) {
+/// that what they remember does not fall behind compaction. What is old by then is forgotten on the way.
+async fn wake_watchers(view: Arc<View>, memory: Memory, mut applied: watch::Receiver<Applied>) {
     let mut ticks = tokio::time::interval(WAKE_WATCHERS_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut forgot = tokio::time::Instant::now();
     while applied.changed().await.is_ok() {
         ticks.tick().await;
         view.wake_all();
+        if forgot.elapsed() >= FORGET_EVERY {
+            view.forget_old();
+            memory.forget_old();
+            forgot = tokio::time::Instant::now();
+        }
     }
 }

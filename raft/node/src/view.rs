@@ -58,6 +58,11 @@ impl View {
         self.feed.wake_all();
     }
 
+    /// Lets go of events that were there at the last call.
+    pub(crate) fn forget_old(&self) {
+        self.feed.forget_old();
+    }
+
     /// Ends every watch.
     pub(crate) fn stop(&self, reason: &str) {
         self.feed.stop(reason.to_owned());

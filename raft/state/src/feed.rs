@@ -20,6 +20,8 @@ use crate::{Event, Keyring, Revision, Snapshot};
 const RING_EVENTS_MAX: usize = 16_384;
 /// Bytes of values that the ring may keep alive.
 const RING_BYTES_MAX: usize = 16 << 20;
+/// Events that stay however old they are.
+const RING_EVENTS_MIN: usize = 256;
 /// Stored versions read at a time behind the ring.
 const HISTORY_PAGE: usize = 512;
 
@@ -29,6 +31,8 @@ struct Ring {
     floor: Revision,
     events: VecDeque<Event>,
     bytes: usize,
+    /// The newest event when old ones were forgotten last.
+    seen: Revision,
 }
 
 impl Ring {
@@ -36,10 +40,22 @@ impl Ring {
         self.bytes += event.entry.value.len();
         self.events.push_back(event);
         while self.events.len() > RING_EVENTS_MAX || self.bytes > RING_BYTES_MAX {
-            let Some(oldest) = self.events.pop_front() else { return };
-            self.bytes -= oldest.entry.value.len();
-            self.floor = oldest.revision;
+            self.pop();
         }
+    }
+
+    fn pop(&mut self) {
+        let Some(oldest) = self.events.pop_front() else { return };
+        self.bytes -= oldest.entry.value.len();
+        self.floor = oldest.revision;
+    }
+
+    fn forget_old(&mut self) {
+        while self.events.len() > RING_EVENTS_MIN && self.events.front().is_some_and(|e| e.revision <= self.seen) {
+            self.pop();
+        }
+        self.events.shrink_to(RING_EVENTS_MIN);
+        self.seen = self.events.back().map_or(self.floor, |newest| newest.revision);
     }
 
     /// Index of the first event above a revision. Revisions in the ring have no gaps below the last.
@@ -126,6 +142,12 @@ impl Feed {
         for waker in self.wakers.lock().unwrap_or_else(PoisonError::into_inner).values() {
             waker.send_replace(revision);
         }
+    }
+
+    /// Lets go of the events that were there at the last call: whoever is behind them reads stored versions. A member that
+    /// has little to do calls it by the clock, and holds little.
+    pub fn forget_old(&self) {
+        self.ring.write().unwrap_or_else(PoisonError::into_inner).forget_old();
     }
 
     /// Ends every watch with this reason.

@@ -46,6 +46,28 @@ async fn a_watch_resumes_anywhere_without_a_gap() {
 }
 
 #[tokio::test]
+async fn what_was_forgotten_is_read_from_stored_versions() {
+    let store = Solo::new();
+    for round in 0..4 {
+        for number in 0..500 {
+            put(&store, &format!("/registry/core/pods/default/{}", number % 50)).await;
+        }
+        store.forget_old();
+        let last = 501 + round * 500;
+        for start in [1, last / 2, last - 300, last - 100] {
+            let mut cursor = store.watch(b"/registry/core/pods/", start).unwrap();
+            let mut next = start + 1;
+            while next <= last {
+                for event in cursor.next(64).await.unwrap().events {
+                    assert_eq!(event.revision, next, "from {start} on, in round {round}");
+                    next += 1;
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_watcher_of_one_resource_is_not_woken_by_another() {
     let store = Solo::new();
     let mut pods = store.watch(b"/registry/core/pods/", 1).unwrap();

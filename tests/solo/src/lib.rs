@@ -82,6 +82,11 @@ impl Solo {
         Arc::new(Self { state: Mutex::new((state, 0)), versions, feed, standing: watch::Sender::new(standing) })
     }
 
+    /// As a member does by the clock: old events are in memory no more.
+    pub fn forget_old(&self) {
+        self.feed.forget_old();
+    }
+
     fn apply(&self, commands: Vec<Command>) -> Vec<Outcome> {
         let mut guard = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let (state, sequence) = &mut *guard;
