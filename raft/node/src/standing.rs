@@ -239,14 +239,12 @@ fn members(now: &RaftMetrics) -> Vec<Member> {
     members.map(|(id, address)| address.member(*id, voters.contains(id))).collect()
 }
 
+/// Entries that each other member lacks. Of one that has not answered this leader yet nothing is known: it may hold them all.
 fn lag(now: &RaftMetrics) -> BTreeMap<u64, u64> {
-    let last = now.last_log_index.map_or(0, |index| index + 1);
+    let last = now.last_log_index.unwrap_or(0);
     let Some(replication) = &now.replication else { return BTreeMap::new() };
-    replication
-        .iter()
-        .filter(|(id, _)| **id != now.id)
-        .map(|(id, matched)| (*id, last.saturating_sub(matched.map_or(0, |m| m.index + 1))))
-        .collect()
+    let known = replication.iter().filter_map(|(id, matched)| Some((*id, matched.as_ref()?.index)));
+    known.filter(|(id, _)| *id != now.id).map(|(id, matched)| (id, last.saturating_sub(matched))).collect()
 }
 
 /// The other voter whose log is longest: who should lead when this member cannot.
@@ -262,4 +260,22 @@ pub(crate) fn successor_but(now: &RaftMetrics, unfit: &BTreeSet<u64>) -> Option<
     others.max_by_key(|id| {
         (replication.get(id).copied().flatten().map(|m| m.index), fresh.get(id).copied().flatten().map(|at| *at))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::log_id;
+
+    #[test]
+    fn what_a_member_lacks_is_known_once_it_has_answered() {
+        let check = |matched: [(u64, Option<u64>); 3], expected: &[(u64, u64)]| {
+            let replication = matched.map(|(id, index)| (id, index.map(|index| log_id(1, 1, index)))).into();
+            let now =
+                RaftMetrics { last_log_index: Some(90), replication: Some(replication), ..RaftMetrics::new_initial(1) };
+            assert_eq!(lag(&now), expected.iter().copied().collect(), "{matched:?}");
+        };
+        check([(1, Some(90)), (2, Some(90)), (3, Some(80))], &[(2, 0), (3, 10)]);
+        check([(1, Some(90)), (2, Some(90)), (3, None)], &[(2, 0)]);
+    }
 }

@@ -94,6 +94,7 @@ fn by_token(page: &mut Browser, cluster: &Cluster) -> Result<()> {
     page.wait_for_text(&["does not know this token"])?;
     try_token(page, &token)?;
     page.wait_for_text(&["system:serviceaccount:default:default", "You may not see this", "forbidden"])?;
+    page.wait_for("document.getElementById('health').innerText.trim() === 'not allowed'")?;
     keep(page, "forbidden")?;
     page.value("document.getElementById('leave').click()")?;
     page.wait_for_text(&["those it knows"])?;
@@ -116,6 +117,9 @@ fn failover(page: &mut Browser, cluster: &Cluster, address: &str, leader: usize)
     let leads = page.value("document.getElementById('health').innerText.trim()")?;
     assert_ne!(leads, format!("{} leads", name(leader)).as_str(), "another leads");
     page.wait_for("document.querySelector('.chart .mark') !== null")?;
+    // The new leader cannot know what the dead one holds, so nothing is made up.
+    let lag_of_the_dead = "[...document.querySelectorAll('tr')].find((row) => row.innerText.includes('does not answer'))?.cells[5].innerText";
+    assert_eq!(page.value(lag_of_the_dead)?, "–");
     keep(page, "2-during")?;
     cluster.start(&name(leader))?;
     page.wait_for_text(&["3 of 3 members answer"])?;
@@ -176,8 +180,14 @@ fn one_pod(page: &mut Browser, cluster: &Cluster) -> Result<()> {
         "cpu: \"999\"",
     ])?;
     keep(page, "pod")?;
+    // The mark goes with the next event, which may come at once.
+    page.value(
+        "window.marked = false; new MutationObserver(() => { \
+         window.marked ||= [...document.querySelectorAll('.yaml .changed')].some((line) => line.innerText.includes('seen')) \
+         }).observe(document.getElementById('main'), { childList: true, subtree: true }); 0",
+    )?;
     assert!(cluster.kubectl(&["label", "pod/huge", "seen=yes"])?.status.success());
-    page.wait_for("[...document.querySelectorAll('.yaml .changed')].some((line) => line.innerText.includes('seen'))")?;
+    page.wait_for("window.marked")?;
     assert!(cluster.kubectl(&["delete", "pod/huge", "--grace-period=0", "--force"])?.status.success());
     page.wait_for_text(&["deleted"])?;
     page.press("u")?;

@@ -135,7 +135,7 @@ impl Collect {
 
     /// Each peer by name, or by id where the membership does not know it.
     fn lag(&self, encoder: &mut DescriptorEncoder<'_>, standing: &Standing) -> Written {
-        let help = "At the leader: log entries that a peer lacks";
+        let help = "At the leader: log entries that a peer lacks that has answered it";
         let mut lag =
             encoder.encode_descriptor("trireme_raft_replication_lag_entries", help, None, MetricType::Gauge)?;
         for (id, entries) in self.node.metrics().replication_lag() {

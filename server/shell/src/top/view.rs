@@ -88,7 +88,7 @@ pub(super) fn lines(cluster: &Cluster, nodes: Nodes) -> Vec<Line> {
     let mut lines = vec![summary(cluster, leader), totals(&reports, leader, nodes), Line::default(), heading()];
     lines.extend(cluster.members.iter().map(|member| row(member, leader)));
     lines.push(Line::default());
-    lines.extend(leader.and_then(|leader| leader.backups.as_ref()).map(backups));
+    lines.extend(leader.and_then(|leader| Some(backups(leader.backups.as_ref()?, &leader.name))));
     lines.extend(manager(leader));
     lines
 }
@@ -149,7 +149,8 @@ fn row(member: &Seen, leader: Option<&Report>) -> Line {
         report.term.to_string(),
         report.last_index.to_string(),
         report.applied_index.to_string(),
-        lag.map_or_else(String::new, |lag| lag.unwrap_or(0).to_string()),
+        // A leader does not know what a member holds that has not answered it yet.
+        lag.map_or_else(String::new, |lag| lag.map_or_else(|| "-".to_owned(), |entries| entries.to_string())),
         format!("{:.0}", recent.entries_per_s),
         format!("{:.0}", recent.requests_per_s),
         if report.leads { quantiles(recent.commit_p50_us, recent.commit_p99_us) } else { String::new() },
@@ -176,12 +177,15 @@ fn short(us: u64) -> String {
     }
 }
 
-fn backups(report: &backups::Report) -> Line {
+/// A folder is told as the leader sees it: another master's may be another folder.
+fn backups(report: &backups::Report, leader: &str) -> Line {
     let last = match i64::try_from(report.last_s) {
         Ok(last_s) if last_s > 0 => format!("last at {}", api_kinds::time::rfc3339(last_s.saturating_mul(1_000_000))),
         _ => "none yet".to_owned(),
     };
-    let line = Line::of(format!("backups     {last}, {} kept in {}   ", report.kept, report.place), Tone::Plain);
+    let of_whom = if report.place.starts_with("s3://") { String::new() } else { format!(" of {leader}") };
+    let line =
+        Line::of(format!("backups     {last}, {} kept in {}{of_whom}   ", report.kept, report.place), Tone::Plain);
     if report.failing.is_empty() { line } else { line.and(format!("failing: {}", report.failing), Tone::Bad) }
 }
 

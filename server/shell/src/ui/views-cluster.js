@@ -83,7 +83,9 @@ function members(cluster, leader) {
   const of = (read) => (member) => (member.report ? read(member.report) : "–");
   const lagOf = (member) => {
     if (!leader) return "–";
-    return member.id === leader.id ? "" : count(leader.lag[member.id] ?? 0);
+    if (member.id === leader.id) return "";
+    // A leader does not know what a member holds that has not answered it yet.
+    return leader.lag[member.id] === undefined ? "–" : count(leader.lag[member.id]);
   };
   const columns = [
     { title: "Member", class: "name", cell: (m) => [h("span", { class: `key ${series(m.id)}` }), m.name] },
@@ -186,7 +188,8 @@ export async function show(main, signal, told) {
         h("div", { class: "grid" }, history(cluster), manager(leader)));
     } catch (error) {
       if (signal.aborted) return;
-      told(error.message, "bad");
+      // The page says why at length.
+      told(error.code === 403 ? "not allowed" : error.message, "bad");
       if (!main.childElementCount) main.replaceChildren(h("div", { class: "note" }, error.message));
     }
     await new Promise((done) => setTimeout(done, 1000));
