@@ -6,6 +6,7 @@ pub mod cluster;
 pub mod docker;
 pub mod etcd;
 pub mod golden;
+pub mod pages;
 
 pub use client::{Client, Reply};
 pub use cluster::Cluster;

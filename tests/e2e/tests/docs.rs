@@ -1,49 +1,31 @@
 //! The command lines of README and docs, run as they are printed: every block marked `sh`, page by page, in order.
 //!
 //! A block may name what it needs after `sh` (```` ```sh grpcurl ````); where that is missing, the block is skipped and says so.
+//! Two words say who runs a block: `apart` stands for clusters beside the first, `docker` for compose.rs.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tests_e2e::Cluster;
-use tests_e2e::cluster::binary;
+use tests_e2e::cluster::{binary, free_base_port};
+use tests_e2e::pages::{self, Block, root};
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("tests/e2e lies two folders down")
-}
-
-/// A block of commands.
-struct Block {
-    line: usize,
-    needs: Vec<String>,
-    text: String,
-}
+/// Pages that begin with `./x up`.
+const FROM_THE_START: [&str; 2] = ["README.md", "docs/FIRST_HOUR.md"];
+/// Pages for whoever has a cluster.
+const WITH_A_CLUSTER: [&str; 2] = ["docs/OPERATIONS.md", "docs/CLIENTS.md"];
+/// Clusters that the pages make.
+const CLUSTERS: [&str; 3] = [".trireme", "store", ".restored"];
 
 fn blocks(page: &str) -> Vec<Block> {
-    let text = std::fs::read_to_string(root().join(page)).expect("the page");
-    let mut blocks: Vec<Block> = Vec::new();
-    let mut open = false;
-    for (number, line) in text.lines().enumerate() {
-        match line.strip_prefix("```") {
-            Some(_) if open => open = false,
-            Some(info) => {
-                let mut words = info.split_whitespace();
-                open = words.next() == Some("sh");
-                if open {
-                    let needs = words.map(str::to_owned).collect();
-                    blocks.push(Block { line: number + 2, needs, text: String::new() });
-                }
-            }
-            None if open => {
-                let block = blocks.last_mut().expect("one is open");
-                block.text.push_str(line);
-                block.text.push('\n');
-            }
-            None => {}
-        }
-    }
-    blocks
+    pages::blocks(page).into_iter().filter(|block| block.language == "sh").collect()
+}
+
+/// The path, and after it the folder of peers: what the machine has comes first.
+fn path_and_peers() -> String {
+    let path = std::env::var("PATH").unwrap_or_default();
+    std::env::var("TRIREME_PEERS").map_or_else(|_| path.clone(), |peers| format!("{path}:{peers}"))
 }
 
 fn has(need: &str) -> bool {
@@ -53,7 +35,8 @@ fn has(need: &str) -> bool {
         "trireme-test-go" => "command -v go && [ -n \"${TRIREME_TEST_GO:-}\" ]".to_owned(),
         program => format!("command -v {program}"),
     };
-    Command::new("sh").args(["-c", &asked]).output().is_ok_and(|output| output.status.success())
+    let output = Command::new("sh").args(["-c", &asked]).env("PATH", path_and_peers()).output();
+    output.is_ok_and(|output| output.status.success())
 }
 
 /// A place to run commands in: the tree's docs and deploy folders, the binary on the path, `./x` for what it hands through.
@@ -71,9 +54,10 @@ impl Place {
         std::fs::create_dir_all(at("target/release")).expect("a folder");
         std::os::unix::fs::symlink(binary(), at("target/release/trireme")).expect("a link");
         let ports = base_port.map_or_else(String::new, |port| format!(" --base-port {port}"));
-        // What builds is left out: the binary is there.
+        // What builds is left out: the binary is there. A cluster in a folder that is named knows its ports.
         let script = format!(
-            "#!/bin/sh\ncase $1 in\n  build) exit 0;;\n  up) shift; exec target/release/trireme local up{ports} \"$@\";;\n  \
+            "#!/bin/sh\ncase \"$*\" in\n  build) exit 0;;\n  up*--dir*) exec target/release/trireme local \"$@\";;\n  \
+             up*) shift; exec target/release/trireme local up{ports} \"$@\";;\n  \
              *) exec target/release/trireme local \"$@\";;\nesac\n"
         );
         std::fs::write(at("x"), script).expect("written");
@@ -90,7 +74,8 @@ impl Place {
         let mut script = String::from("set -euo pipefail\nexport KUBECACHEDIR=$PWD/cache\n");
         let mut skipped = Vec::new();
         for block in blocks {
-            let missing: Vec<&str> = block.needs.iter().map(String::as_str).filter(|need| !has(need)).collect();
+            let tools = block.needs.iter().map(String::as_str).filter(|need| *need != "apart");
+            let missing: Vec<&str> = tools.filter(|need| !has(need)).collect();
             if !missing.is_empty() {
                 skipped.push(format!("{page}:{} needs {}", block.line, missing.join(", ")));
                 continue;
@@ -108,7 +93,7 @@ impl Place {
         command
             .args(["-c", &script])
             .current_dir(self.folder.path())
-            .env("PATH", format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default()))
+            .env("PATH", format!("{}:{}", bin.display(), path_and_peers()))
             .env_remove("TRIREME_DIR");
         if let Some(kubeconfig) = kubeconfig {
             command.env("KUBECONFIG", kubeconfig);
@@ -120,12 +105,14 @@ impl Place {
 }
 
 impl Drop for Place {
-    /// A page that fails half-way leaves its cluster running. One that is lent to the page is its owner's to stop.
+    /// A page that fails half-way leaves its clusters running. One that is lent to the page is its owner's to stop.
     fn drop(&mut self) {
-        let cluster = self.path(".trireme");
-        if cluster.exists() && !cluster.is_symlink() {
-            // Whether it ran or not, and whatever it says: the test has its verdict.
-            let _ = Command::new(binary()).args(["local", "down"]).current_dir(self.folder.path()).output();
+        for name in CLUSTERS {
+            let cluster = self.path(name);
+            if cluster.exists() && !cluster.is_symlink() {
+                // Whether it ran or not, and whatever it says: the test has its verdict.
+                let _ = Command::new(binary()).args(["local", "--dir"]).arg(cluster).arg("down").output();
+            }
         }
     }
 }
@@ -148,18 +135,37 @@ fn the_first_hour_works_as_printed() {
     works_as_printed("docs/FIRST_HOUR.md");
 }
 
-/// A page that begins with `./x up`.
 fn works_as_printed(page: &str) {
     if !kubectl_is_here() {
         return;
     }
-    let place = Place::new(Some(tests_e2e::cluster::free_base_port()));
-    // Containers, and clusters beside the first on ports of their own, have tests of their own (compose.rs, etcdctl.rs,
-    // snapshot.rs).
-    let is_here = |need: &String| !need.starts_with("docker") && need != "apart";
-    let blocks: Vec<Block> = blocks(page).into_iter().filter(|block| block.needs.iter().all(is_here)).collect();
+    let place = Place::new(Some(free_base_port()));
+    let is_ours = |block: &Block| !block.needs("docker") && !block.needs("apart");
+    let blocks: Vec<Block> = blocks(page).into_iter().filter(is_ours).collect();
     assert!(blocks.len() >= 3, "the blocks of {page} are found");
     place.run(page, &blocks, None);
+}
+
+/// What the README shows beside the first cluster, each on ports that are free here in place of those that are printed.
+#[test]
+fn what_stands_apart_in_the_readme_works_as_printed() {
+    let (first, second) = (free_base_port(), free_base_port());
+    let place = Place::new(Some(first));
+    let mut apart: Vec<Block> = blocks("README.md").into_iter().filter(|block| block.needs("apart")).collect();
+    assert!(apart.len() >= 3, "the blocks are found");
+    // The last of these may stand within another that is free.
+    let ports =
+        [("7000", second), ("7020", second + 20), ("7021", second + 21), ("7022", second + 22), ("2379", first + 20)];
+    for block in &mut apart {
+        for (printed, free) in ports {
+            block.text = block.text.replace(printed, &free.to_string());
+        }
+        // Two clusters that are done with make room for the next.
+        block.text.push_str("./x down --dir store 2>/dev/null || true\n");
+    }
+    let up = Block { line: 0, language: "sh".to_owned(), needs: Vec::new(), text: "./x up\n".to_owned() };
+    apart.insert(0, up);
+    place.run("README.md", &apart, None);
 }
 
 #[test]
@@ -168,21 +174,38 @@ fn the_commands_of_the_docs_work_as_printed() {
         return;
     }
     let cluster = Cluster::up(3, 2).expect("a cluster");
-    for page in ["docs/OPERATIONS.md", "docs/CLIENTS.md"] {
+    for page in WITH_A_CLUSTER {
         let place = Place::new(None);
         std::os::unix::fs::symlink(cluster.dir(), place.path(".trireme")).expect("a link");
         place.run(page, &blocks(page), Some(&cluster.dir().join("kubeconfig")));
     }
 }
 
+/// A block that no test here runs is a defect, and so is a command in a block that says it is none.
 #[test]
-fn every_command_of_the_script_that_the_docs_name_is_there() {
-    let script = std::fs::read_to_string(root().join("x")).expect("the script");
-    for page in ["README.md", "docs/FIRST_HOUR.md", "docs/OPERATIONS.md", "docs/CLIENTS.md"] {
-        let text = std::fs::read_to_string(root().join(page)).expect("the page");
-        for (at, _) in text.match_indices("./x ") {
-            let name: String = text[at + 4..].chars().take_while(char::is_ascii_lowercase).collect();
-            assert!(script.contains(&format!("cmd_{name}()")), "{page} names ./x {name}");
+fn every_block_is_run_by_a_test_or_holds_no_command() {
+    let known = ["apart", "docker", "curl", "helm", "grpcurl", "python3-kubernetes", "trireme-test-go", "etcdctl"];
+    for page in pages::all() {
+        for block in pages::blocks(&page) {
+            let at = format!("{page}:{}", block.line);
+            match block.language.as_str() {
+                "sh" => {
+                    let runs = [FROM_THE_START, WITH_A_CLUSTER].concat().contains(&page.as_str());
+                    assert!(runs, "{at}: no test runs the blocks of this page");
+                    for need in &block.needs {
+                        let by_whom = page == "README.md" || !["apart", "docker"].contains(&need.as_str());
+                        assert!(known.contains(&need.as_str()) && by_whom, "{at}: nobody knows what {need} asks for");
+                    }
+                }
+                "text" => {
+                    let commands =
+                        ["$ ", "./x ", "trireme ", "kubectl ", "docker ", "docker-compose ", "cargo ", "etcdctl "];
+                    let is_command = |line: &&str| commands.iter().any(|command| line.starts_with(command));
+                    let command = block.text.lines().find(is_command);
+                    assert!(command.is_none(), "{at}: a command that no test runs: {command:?}");
+                }
+                other => panic!("{at}: a block is `sh` or `text`, not {other:?}"),
+            }
         }
     }
 }

@@ -87,13 +87,34 @@ async fn dashboard_and_alerts_ask_for_metrics_that_there_are() {
 }
 
 #[test]
+fn every_alert_is_tried_and_says_what_to_do() {
+    let read = |name: &str| std::fs::read_to_string(observability().join(name)).expect("the rules");
+    let (rules, tries) = (read("alerts.yaml"), read("alerts.test.yaml"));
+    let advice = std::fs::read_to_string(observability().join("../../docs/OPERATIONS.md")).expect("the page");
+    let alerts: Vec<&str> = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
+    assert!(alerts.len() > 20, "the alerts are found: {alerts:?}");
+    for alert in alerts {
+        let page = format!("runbook: docs/OPERATIONS.md#{}\n", alert.to_lowercase());
+        assert!(rules.contains(&page) && advice.contains(&format!("\n### {alert}\n")), "{alert}: what is to be done?");
+        // promtool compares what is said as well, so the page is named where the alert is expected.
+        let goes_off = format!("runbook: 'docs/OPERATIONS.md#{}'", alert.to_lowercase());
+        assert!(tries.contains(&goes_off), "{alert} never goes off in alerts.test.yaml");
+    }
+}
+
+#[test]
 fn promtool_finds_nothing_wrong_with_the_rules() {
     let run = |args: &[&str]| Command::new("promtool").args(args).current_dir(observability()).output();
     if run(&["--version"]).is_err() {
         eprintln!("SKIPPED: promtool is not installed");
         return;
     }
-    for args in [&["check", "rules", "alerts.yaml"][..], &["test", "rules", "alerts.test.yaml"]] {
+    // The files of a cluster need not be there.
+    for args in [
+        &["check", "rules", "alerts.yaml"][..],
+        &["test", "rules", "alerts.test.yaml"],
+        &["check", "config", "--syntax-only", "prometheus.yaml"],
+    ] {
         let output = run(args).expect("promtool");
         let said = [output.stdout, output.stderr].map(|part| String::from_utf8_lossy(&part).into_owned()).concat();
         assert!(output.status.success(), "{args:?}: {said}");

@@ -4,6 +4,9 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -103,5 +106,66 @@ async fn a_write_is_followed_from_a_follower_to_the_leader() -> Result<()> {
     ensure!(propose.end_time_unix_nano <= request.end_time_unix_nano, "{spans:?}");
     let said = request.attributes.iter().find(|attribute| attribute.key == "http.response.status_code");
     ensure!(said.is_some_and(|said| format!("{:?}", said.value).contains("201")), "{request:?}");
+    Ok(())
+}
+
+/// The receiver of the OpenTelemetry collector, in Go; `None`, with the reason printed, where it is not asked for or not to be had.
+struct Receiver(Child);
+
+impl Receiver {
+    fn start(folder: &Path, address: &str) -> Result<Option<Self>> {
+        // It takes a minute to compile.
+        if std::env::var_os("TRIREME_TEST_GO").is_none_or(|asked| asked.is_empty()) {
+            eprintln!("SKIPPED: TRIREME_TEST_GO does not ask for the OpenTelemetry collector's receiver");
+            return Ok(None);
+        }
+        let program = folder.join("otlp");
+        let mut go = Command::new("go");
+        go.args(["build", "-mod=readonly", "-o"]).arg(&program).arg(".");
+        go.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/otlp"));
+        let built = go.env("GOTOOLCHAIN", "local").output()?;
+        if !built.status.success() {
+            eprintln!("SKIPPED: no OpenTelemetry collector: {}", String::from_utf8_lossy(&built.stderr));
+            return Ok(None);
+        }
+        Ok(Some(Self(Command::new(program).arg(address).stdout(Stdio::piped()).spawn()?)))
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_opentelemetry_collector_takes_what_is_sent() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let address = format!("127.0.0.1:{port}");
+    let Some(mut receiver) = Receiver::start(folder.path(), &address)? else { return Ok(()) };
+    let mut lines = BufReader::new(receiver.0.stdout.take().context("a pipe")?).lines();
+    ensure!(lines.next().context("the receiver ended")?? == "listening");
+    let endpoint = format!("http://{address}");
+    let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()), ("TRIREME_TRACE_SHARE", "0")];
+    let cluster = Cluster::with_variables(3, 0, &variables)?;
+    let leader = cluster.leader().await?;
+    let client = cluster.client((leader + 1) % 3).await?.with_trace(&format!("00-{TRACE}-{CLIENT}-01"));
+    let object = json!({"metadata": {"name": "traced"}});
+    client.post("/api/v1/namespaces/default/configmaps", &object).await?.success()?;
+    let (sender, said) = std::sync::mpsc::channel();
+    std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
+    let mut seen = BTreeMap::new();
+    while seen.len() < 3 {
+        let line = said.recv_timeout(PATIENCE).with_context(|| format!("these spans came: {seen:?}"))?;
+        let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        ensure!(words.len() == 8 && words[1] == "trireme" && words[5] == TRACE, "{line}");
+        seen.insert(words[3].clone(), (words[2].clone(), words[6].clone(), words[7].clone()));
+    }
+    let of = |name: &str| seen.get(name).with_context(|| format!("no span {name} in {seen:?}"));
+    let (post, propose, commit) = (of("POST")?, of("propose")?, of("commit")?);
+    ensure!(post.2 == CLIENT && propose.2 == post.1 && commit.2 == propose.1, "{seen:?}");
+    ensure!(post.0 == format!("m{}", (leader + 1) % 3 + 1) && commit.0 == format!("m{}", leader + 1), "{seen:?}");
     Ok(())
 }
