@@ -2,6 +2,7 @@
 //! with it. A wiped machine comes back as a new member.
 
 use crate::consensus::{Config, Id};
+use crate::member::Machine;
 use crate::rng::Rng;
 use crate::world::World;
 
@@ -59,7 +60,8 @@ fn is_close(world: &World, id: Id, applied: u64) -> bool {
     process.is_some_and(|process| process.applied().index + 20 >= applied)
 }
 
-/// Machines that no committed configuration names any more are taken away.
+/// Machines that were part of the cluster, and that no committed configuration names any more, are taken away. One that has not
+/// come to be part of it yet may still do so: who leads now need not have the entry that names it, which another may bring.
 pub(crate) fn retire(world: &mut World) {
     let Some(process) = world.leader().and_then(|id| world.machines.get(&id)?.process.as_ref()) else { return };
     if process.applied().index != process.raft.commit() || !process.raft.has_quorum() {
@@ -70,7 +72,12 @@ pub(crate) fn retire(world: &mut World) {
     if committed != current {
         return;
     }
-    let gone: Vec<Id> = world.machines.keys().copied().filter(|id| current.all().all(|other| other != *id)).collect();
+    let was_part = |machine: &Machine| {
+        let process = machine.process.as_ref();
+        process.is_some_and(|process| process.image.with(|image| image.config.all().any(|id| id == machine.id)))
+    };
+    let names = |id: Id| current.all().any(|other| other == id);
+    let gone: Vec<Id> = world.machines.values().filter(|m| !names(m.id) && was_part(m)).map(|m| m.id).collect();
     for id in gone {
         world.remove_machine(id);
     }
