@@ -65,7 +65,8 @@ impl Faults {
         self.inner.lock().full.get(&member).copied()
     }
 
-    /// Lets a member leave out the commands of the next entry that it applies.
+    /// Lets a member leave out the commands of the next entry with an object that it applies. Others, such as the opening of an
+    /// office, leave nothing that the hash of the state counts.
     pub fn lead_astray(&self, member: u64) {
         self.inner.lock().astray.insert(member);
     }

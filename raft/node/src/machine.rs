@@ -281,7 +281,7 @@ impl Applier {
         let ids: Vec<(CommandId, usize)> =
             proposals.iter().filter_map(|p| p.first().map(|first| (first.id, p.len()))).collect();
         let mut commands: Vec<Stamped> = proposals.into_iter().flatten().collect();
-        if !commands.is_empty() && (self.goes_astray)() {
+        if commands.iter().any(|stamped| matches!(stamped.command, Command::Object(_))) && (self.goes_astray)() {
             commands.clear();
         }
         let mut applied = self.state.apply(&commands);
