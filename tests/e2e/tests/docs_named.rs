@@ -32,9 +32,19 @@ fn is_understood(at: &str, program: &Path, words: &[String]) {
     assert!(output.status.success(), "{at}: {} {words:?}: {said}", program.display());
 }
 
+/// As a shell takes them apart: spaces between double quotes part nothing.
+fn words(line: &str) -> Vec<String> {
+    let mut is_quoted = false;
+    let parted = line.split(|c: char| {
+        is_quoted ^= c == '"';
+        c.is_whitespace() && !is_quoted
+    });
+    parted.filter(|word| !word.is_empty()).map(|word| word.replace('"', "")).collect()
+}
+
 fn check(at: &str, line: &str) {
     let script = pages::read("x");
-    let mut words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+    let mut words = words(line);
     // Settings before the command, and what stands for something else.
     while words.first().is_some_and(|word| word.starts_with("TRIREME_") && word.contains('=')) {
         words.remove(0);
