@@ -27,6 +27,8 @@ pub enum Seen {
 /// One write.
 #[derive(Clone, Debug)]
 pub struct Write {
+    /// Its request id, which its object carries.
+    pub id: String,
     /// When it was sent.
     pub sent: Instant,
     /// When the answer came.
@@ -37,9 +39,10 @@ pub struct Write {
     pub master: usize,
 }
 
-/// All writes by their request id.
+/// All writes, in the order of their answers. Whoever looks does so from the end and no further back than it must: it holds
+/// up the writers meanwhile, who would seem to wait for the cluster.
 #[derive(Clone, Default)]
-pub struct Ledger(Arc<Mutex<BTreeMap<String, Write>>>);
+pub struct Ledger(Arc<Mutex<Vec<Write>>>);
 
 /// What the cluster holds, against the ledger.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -73,8 +76,10 @@ impl Ledger {
                 Ok(reply) => Seen::Failed(reply.status.as_u16()),
                 Err(_) => Seen::Unknown,
             };
-            let write = Write { sent, answered: Instant::now(), seen, master };
-            self.0.lock().expect("no panic while held").insert(id, write);
+            {
+                let mut writes = self.0.lock().expect("no panic while held");
+                writes.push(Write { id, sent, answered: Instant::now(), seen, master });
+            }
             if seen == Seen::Unknown {
                 return; // the connection is gone; the round starts writers anew
             }
@@ -93,30 +98,32 @@ impl Ledger {
             *found.entry(item["metadata"]["labels"][LABEL].as_str().unwrap_or_default()).or_default() += 1;
         }
         let writes = self.0.lock().expect("no panic while held");
-        let acknowledged = writes.iter().filter(|(_, w)| w.seen == Seen::Acknowledged);
+        let acknowledged = writes.iter().filter(|w| w.seen == Seen::Acknowledged);
         Ok(Verdict {
             acknowledged: acknowledged.clone().count(),
-            lost: acknowledged.filter(|(id, _)| !found.contains_key(id.as_str())).count(),
+            lost: acknowledged.filter(|w| !found.contains_key(w.id.as_str())).count(),
             doubled: found.values().filter(|n| **n > 1).count(),
         })
     }
 
-    /// How long after `moment` the next write that was acknowledged on one of `masters` had its answer; only writes sent
-    /// or pending after it count.
+    /// How long after `moment` a write that was sent after it had its answer, on one of `masters`; the first that was
+    /// acknowledged.
     pub fn next_acknowledged(&self, moment: Instant, masters: &[usize]) -> Option<Duration> {
         let writes = self.0.lock().expect("no panic while held");
         writes
-            .values()
+            .iter()
+            .rev()
+            .take_while(|w| w.answered > moment)
             .filter(|w| w.seen == Seen::Acknowledged && masters.contains(&w.master) && w.sent > moment)
             .map(|w| w.answered - moment)
             .min()
     }
 
-    /// Writes on `masters` that were refused or broke off.
+    /// Writes on `masters` that were refused or broke off, answered after `since`.
     pub fn failures(&self, masters: &[usize], since: Instant) -> Vec<Seen> {
         let writes = self.0.lock().expect("no panic while held");
-        let failed = |w: &&Write| w.seen != Seen::Acknowledged && masters.contains(&w.master) && w.answered > since;
-        writes.values().filter(failed).map(|w| w.seen).collect()
+        let answered = writes.iter().rev().take_while(|w| w.answered > since);
+        answered.filter(|w| w.seen != Seen::Acknowledged && masters.contains(&w.master)).map(|w| w.seen).collect()
     }
 }
 
