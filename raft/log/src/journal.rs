@@ -105,7 +105,7 @@ mod tests {
         for index in 1..=200 {
             let (told, done) = mpsc::channel();
             let record = Bytes::from(vec![index as u8; 1000]);
-            log.append(&[(index, record)], Box::new(move |result| told.send(result.is_ok()).unwrap()));
+            log.append(&[(index, record)], None, Box::new(move |result| told.send(result.is_ok()).unwrap()));
             log.sync();
             assert!(done.recv().unwrap());
         }

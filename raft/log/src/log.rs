@@ -36,7 +36,7 @@ pub type Done = Box<dyn FnOnce(Result<(), Error>) + Send>;
 pub struct Recovered {
     /// As saved by [`Log::save_vote`].
     pub vote: Option<Bytes>,
-    /// As saved by [`Log::save_committed`].
+    /// As saved by [`Log::append`] or [`Log::save_committed`].
     pub committed: Option<Bytes>,
     /// Index and opaque id of the last purged record.
     pub purged: Option<(u64, Bytes)>,
@@ -63,8 +63,6 @@ pub struct Log {
     folder: PathBuf,
     db: DB,
     unsynced: Mutex<Vec<Unsynced>>,
-    /// How far the log is committed, until an append takes it along.
-    committed: Mutex<Option<Vec<u8>>>,
     on_sync: OnceLock<OnSync>,
     tail: Mutex<Tail>,
     /// The number of the last write. Locked while one is made, so that they lie in the database in the order of their
@@ -143,7 +141,6 @@ impl Log {
             folder: path.to_owned(),
             db,
             unsynced: Mutex::default(),
-            committed: Mutex::default(),
             on_sync: OnceLock::new(),
             tail: Mutex::new(tail),
             writes: Mutex::new(writes),
@@ -179,17 +176,18 @@ impl Log {
         let _ = self.on_sync.set(told);
     }
 
-    /// Appends records with contiguous indexes. They can be read when this returns, and are on the disk when `done` is called
-    /// by the next [`Log::sync`]. Writes to memory only. When the database refuses, `done` is told so at once.
-    pub fn append(&self, records: &[(u64, Bytes)], done: Done) {
+    /// Appends records with contiguous indexes, and saves how far the log is committed, if that is given: within what was
+    /// appended before. They can be read when this returns, and are on the disk when `done` is called by the next
+    /// [`Log::sync`]. Writes to memory only. When the database refuses, `done` is told so at once.
+    pub fn append(&self, records: &[(u64, Bytes)], committed: Option<&[u8]>, done: Done) {
         let mut batch = WriteBatch::default();
         let mut bytes = 0;
         for (index, record) in records {
             batch.put(key(*index), codec::seal(*index, record));
             bytes += record.len() as u64;
         }
-        if let Some(committed) = lock(&self.committed).take() {
-            batch.put(COMMITTED, codec::seal(0, &committed));
+        if let Some(committed) = committed {
+            batch.put(COMMITTED, codec::seal(0, committed));
         }
         let written = self.write(&mut lock(&self.writes), batch, &WriteOptions::default());
         match written {
@@ -336,9 +334,13 @@ impl Log {
         self.write_through(batch)
     }
 
-    /// Saves how far the log is committed, a hint for a faster start: written with the next append, or at the end.
-    pub fn save_committed(&self, committed: Vec<u8>) {
-        *lock(&self.committed) = Some(committed);
+    /// Saves how far the log is committed, a hint for a faster start. It is on the disk after the next [`Log::sync`] of
+    /// something else.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub fn save_committed(&self, committed: &[u8]) -> Result<(), Error> {
+        self.accepted(self.db.put(COMMITTED, codec::seal(0, committed)))
     }
 
     /// Brings what is in memory to tables.
@@ -361,10 +363,6 @@ impl Log {
 
 impl Drop for Log {
     fn drop(&mut self) {
-        if let Some(committed) = lock(&self.committed).take() {
-            // Only a hint.
-            let _ = self.db.put(COMMITTED, codec::seal(0, &committed));
-        }
         self.sync();
     }
 }
@@ -446,7 +444,7 @@ mod tests {
     fn append(log: &Log, indexes: std::ops::RangeInclusive<u64>) {
         let records: Vec<(u64, Bytes)> = indexes.map(|i| (i, Bytes::from(format!("record {i}")))).collect();
         let (told, done) = mpsc::channel();
-        log.append(&records, Box::new(move |result| told.send(result.is_ok()).unwrap()));
+        log.append(&records, None, Box::new(move |result| told.send(result.is_ok()).unwrap()));
         assert!(done.try_recv().is_err(), "it is not on the disk yet");
         log.sync();
         assert!(done.recv().unwrap());
@@ -463,7 +461,7 @@ mod tests {
         assert_eq!(recovered, Recovered::default());
         append(&log, 1..=10);
         log.save_vote(b"vote").unwrap();
-        log.save_committed(b"at 7".to_vec());
+        log.save_committed(b"at 7").unwrap();
         log.truncate_after(8).unwrap();
         log.purge(3, b"id of 3").unwrap();
         drop(log);

@@ -109,7 +109,7 @@ mod tests {
     fn append(log: &Log, indexes: impl IntoIterator<Item = u64>) -> Result<(), Error> {
         let records: Vec<_> = indexes.into_iter().map(|i| (i, Bytes::from(vec![i as u8; 1000]))).collect();
         let (told, done) = mpsc::channel();
-        log.append(&records, Box::new(move |result| told.send(result).unwrap()));
+        log.append(&records, None, Box::new(move |result| told.send(result).unwrap()));
         log.sync();
         done.recv().unwrap()
     }

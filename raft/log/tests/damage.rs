@@ -59,7 +59,7 @@ fn fill_log(folder: &Path) -> (Vec<(u64, Bytes)>, Recovered) {
         log.save_vote(format!("vote {}", half.start()).as_bytes()).unwrap();
         for index in half {
             let (told, done) = mpsc::channel();
-            log.append(&[record(index)], Box::new(move |result| told.send(result.is_ok()).unwrap()));
+            log.append(&[record(index)], None, Box::new(move |result| told.send(result.is_ok()).unwrap()));
             log.sync();
             assert!(done.recv().unwrap());
         }

@@ -198,7 +198,14 @@ impl Found {
             }
         };
         let vote = vote.map(|(term, node_id, committed)| Vote { leader_id: LeaderId { term, node_id }, committed });
-        Ok(Self { vote, committed: committed.map(loaded_id), purged, last })
+        let committed = committed.map(loaded_id).filter(|id| {
+            // Earlier builds wrote the hint ahead of the entries it speaks of. What it says is taken only with them.
+            let place = id.index + 1;
+            let found = journal.read(place, place + 1, usize::MAX).unwrap_or_default();
+            let entry = found.first().and_then(|(place, record)| decode_entry(*place, record).ok());
+            entry.map(|entry| entry.log_id).or(purged.filter(|purged| purged.index == id.index)) == Some(*id)
+        });
+        Ok(Self { vote, committed, purged, last })
     }
 }
 
@@ -207,6 +214,26 @@ mod tests {
     use raft_state::port::Kind;
 
     use super::*;
+
+    #[test]
+    fn how_far_the_log_is_committed_counts_only_with_the_very_entry() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (what, said, counts) in [
+            ("an entry that is there", (4, 1, 2), true),
+            ("one whose place another entry has", (5, 2, 2), false),
+            ("one that is not there yet", (4, 1, 3), false),
+        ] {
+            let folder = folder.path().join(what);
+            let (journal, _) = Written::open(&folder, || ()).expect("a log");
+            let entries = (0..=2).map(|index| Entry { log_id: log_id(4, 1, index), payload: Payload::Blank });
+            let records = entries.map(|entry| encode_entry(&entry)).collect();
+            journal.append(Box::new(move || records), Box::new(|written| written.expect("a disk")));
+            journal.save_committed(codec::encode::<StoredId>(&said));
+            drop(journal);
+            let committed = LogDisk::open(&folder, || ()).expect("a log").committed();
+            assert_eq!(committed, counts.then(|| loaded_id(said)), "{what}");
+        }
+    }
 
     #[test]
     fn entries_come_back_as_they_were_stored() {

@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 use std::{io, iter};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use raft_log::Recovered;
 
 /// Told when a write is on the disk, or that it will never be.
@@ -34,7 +35,8 @@ pub trait Journal: Send + Sync {
     fn append(&self, records: Records, done: Done);
     /// Saves the vote.
     fn save_vote(&self, vote: Vec<u8>, done: Done);
-    /// Saves how far the log is committed: a hint, for which nobody waits.
+    /// Saves how far the log is committed: a hint, for which nobody waits, and which is never on the disk before what was
+    /// appended or cut before this call.
     fn save_committed(&self, committed: Vec<u8>);
     /// Cuts the log after a place.
     fn truncate_after(&self, place: u64, done: Done);
@@ -54,6 +56,8 @@ pub(crate) struct Written {
     /// `None` only while it is dropped.
     jobs: Option<mpsc::Sender<Job>>,
     writer: Option<JoinHandle<()>>,
+    /// How far the log is committed, until an append takes it along.
+    committed: Mutex<Option<Vec<u8>>>,
 }
 
 impl Written {
@@ -72,7 +76,7 @@ impl Written {
                 writes.sync();
             }
         })?;
-        Ok((Self { log, jobs: Some(jobs), writer: Some(writer) }, recovered))
+        Ok((Self { log, jobs: Some(jobs), writer: Some(writer), committed: Mutex::default() }, recovered))
     }
 
     fn submit(&self, job: impl FnOnce(&raft_log::Log) + Send + 'static) {
@@ -98,7 +102,8 @@ impl Journal for Written {
 
     fn append(&self, records: Records, done: Done) {
         let done = Box::new(|written: Result<(), raft_log::Error>| done(written.map_err(io::Error::from)));
-        self.submit(move |log| log.append(&records(), done));
+        let committed = self.committed.lock().take();
+        self.submit(move |log| log.append(&records(), committed.as_deref(), done));
     }
 
     fn save_vote(&self, vote: Vec<u8>, done: Done) {
@@ -106,8 +111,9 @@ impl Journal for Written {
     }
 
     fn save_committed(&self, committed: Vec<u8>) {
-        // No write of its own: nobody is woken for it.
-        self.log.save_committed(committed);
+        // No write of its own: nobody is woken for it. It goes with the next append that joins the queue, and so behind all that is
+        // in the queue now, which it may speak of.
+        *self.committed.lock() = Some(committed);
     }
 
     fn truncate_after(&self, place: u64, done: Done) {
@@ -121,10 +127,76 @@ impl Journal for Written {
 
 impl Drop for Written {
     fn drop(&mut self) {
+        if let Some(committed) = self.committed.lock().take() {
+            // Only a hint.
+            self.submit(move |log| drop(log.save_committed(&committed)));
+        }
         drop(self.jobs.take());
         if let Some(writer) = self.writer.take() {
             // It ends once the queue is empty; a panic of it has been reported where it happened.
             let _ = writer.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn record(place: u64) -> Records {
+        Box::new(move || vec![(place, Bytes::from(format!("record {place}")))])
+    }
+
+    /// What is found in a copy of the folder, as after a power failure.
+    fn after_a_crash(folder: &Path) -> Recovered {
+        fn copy(from: &Path, to: &Path) {
+            fs::create_dir_all(to).expect("a folder");
+            for entry in fs::read_dir(from).expect("a folder") {
+                let entry = entry.expect("an entry");
+                let to = to.join(entry.file_name());
+                if entry.path().is_dir() {
+                    copy(&entry.path(), &to);
+                } else {
+                    fs::copy(entry.path(), to).expect("a file");
+                }
+            }
+        }
+        let kept = tempfile::tempdir().expect("a folder");
+        copy(folder, kept.path());
+        raft_log::Log::open(kept.path()).expect("a log").1
+    }
+
+    #[test]
+    fn how_far_the_log_is_committed_never_overtakes_what_is_committed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (may_write, turns) = mpsc::channel::<()>();
+        let before_write = move || turns.recv().unwrap_or_default();
+        let (log, _) = Written::open(folder.path(), before_write).expect("a log");
+        let append = |place| {
+            let (told, done) = mpsc::channel();
+            log.append(record(place), Box::new(move |written| told.send(written.is_ok()).expect("a test")));
+            done
+        };
+        let first = append(1);
+        let second = append(2);
+        log.save_committed(b"2".to_vec());
+        may_write.send(()).expect("a writer");
+        may_write.send(()).expect("a writer");
+        assert!(first.recv().expect("a writer") && second.recv().expect("a writer"));
+        assert_eq!(after_a_crash(folder.path()).committed, None, "nothing that was queued before takes it along");
+        let third = append(3);
+        may_write.send(()).expect("a writer");
+        assert!(third.recv().expect("a writer"));
+        assert_eq!(after_a_crash(folder.path()).committed.as_deref(), Some(&b"2"[..]));
+        log.save_committed(b"3".to_vec());
+        drop(may_write);
+        drop(log);
+        assert_eq!(
+            after_a_crash(folder.path()).committed.as_deref(),
+            Some(&b"3"[..]),
+            "the last one is kept at the end"
+        );
     }
 }
