@@ -17,7 +17,9 @@ use anyhow::{Context, Result, bail};
 use parking_lot::Mutex;
 use serde_json::Value;
 use tests_e2e::Client;
+use tests_e2e::build::Build;
 use tests_e2e::client::Credentials;
+use tokio::task::JoinHandle;
 
 use disk::Disk;
 pub use process::Process;
@@ -25,6 +27,8 @@ pub use site::{Loopback, Site};
 
 /// How long a master may take from its start until it serves.
 pub const SERVING_LIMIT: Duration = Duration::from_secs(30);
+/// A master that is told to end does so within this: longer than handing over leadership and draining take.
+pub const STOP_LIMIT: Duration = Duration::from_secs(20);
 /// A question to a master that is not answered by then is not answered.
 const ASKING_LIMIT: Duration = Duration::from_secs(1);
 
@@ -110,7 +114,7 @@ impl Cluster {
             agent: Mutex::new(None),
         };
         for index in 0..=masters {
-            cluster.set_clock(index, 0)?;
+            cluster.set_clock(index, 0.0)?;
         }
         for index in 0..masters {
             cluster.launch(index)?;
@@ -167,11 +171,19 @@ impl Cluster {
     /// # Errors
     /// When the process cannot be started.
     pub fn launch(&self, index: usize) -> Result<()> {
+        self.launch_as(index, &Build::present())
+    }
+
+    /// As [`Cluster::launch`], by a build.
+    ///
+    /// # Errors
+    /// When the process cannot be started.
+    pub fn launch_as(&self, index: usize, build: &Build) -> Result<()> {
         let mut process = self.processes[index].lock();
         if process.as_mut().is_some_and(Process::runs) {
             return Ok(());
         }
-        let mut command = self.command(index);
+        let mut command = self.command(index, build);
         *process = Some(Process::start(&mut command, &self.log(&name(index)), |c| self.site.spawn(Some(index), c))?);
         Ok(())
     }
@@ -181,7 +193,7 @@ impl Cluster {
     /// # Errors
     /// When the process cannot be started.
     pub async fn try_launch(&self, index: usize, limit: Duration) -> Result<bool> {
-        let mut command = self.command(index);
+        let mut command = self.command(index, &Build::present());
         let log = self.log(&name(index));
         let mut process = Process::start(&mut command, &log, |c| self.site.spawn(Some(index), c))?;
         let begun = Instant::now();
@@ -197,8 +209,8 @@ impl Cluster {
     }
 
     /// A first master's: who they are, it knows from the beginning.
-    fn command(&self, index: usize) -> Command {
-        let mut command = self.server(index);
+    fn command(&self, index: usize, build: &Build) -> Command {
+        let mut command = self.server(index, build);
         command.arg(format!("--cluster-id={}", self.id));
         for other in 0..self.masters {
             let (peer, api) = (self.site.peer(other), self.site.api(other));
@@ -212,9 +224,10 @@ impl Cluster {
     }
 
     /// What every master is started with.
-    fn server(&self, index: usize) -> Command {
-        let mut command = Command::new(tests_e2e::cluster::binary());
+    fn server(&self, index: usize, build: &Build) -> Command {
+        let mut command = Command::new(&build.binary);
         command
+            .envs(build.variables.iter().copied())
             .arg("server")
             .arg(format!("--name={}", name(index)))
             .arg(format!("--data-dir={}", self.data(index).display()))
@@ -239,8 +252,13 @@ impl Cluster {
     ///
     /// # Errors
     /// When that cannot be said to it.
-    pub fn set_clock(&self, index: usize, seconds: i64) -> Result<()> {
+    pub fn set_clock(&self, index: usize, seconds: f64) -> Result<()> {
         clock::set(&self.clock(index), seconds)
+    }
+
+    /// Lets a master's wall clock run so many hundredths too fast, until the task is aborted.
+    pub fn drift_clock(&self, index: usize, percent: f64) -> JoinHandle<()> {
+        clock::drift(self.clock(index), percent)
     }
 
     fn launch_agent(&self) -> Result<()> {
@@ -334,6 +352,21 @@ impl Cluster {
             tick.tick().await;
         }
         bail!("no master leads after {limit:?}")
+    }
+
+    /// Waits until the leader says that the cluster works as builds of the level before do; false when it does not.
+    pub async fn works_low(&self, limit: Duration) -> bool {
+        let begun = Instant::now();
+        let mut tick = tokio::time::interval(Duration::from_millis(50));
+        while begun.elapsed() < limit {
+            tick.tick().await;
+            let Ok(leader) = self.leader(ASKING_LIMIT).await else { continue };
+            let standing = self.standing(leader).await.unwrap_or_default();
+            if standing["leads"] == true && standing["clusterLevel"] == 1 {
+                return true;
+            }
+        }
+        false
     }
 
     /// Waits until a master is ready, be it after another start.

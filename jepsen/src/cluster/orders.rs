@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
+use tests_e2e::build::Build;
 
 use super::{Cluster, Process, name, tool};
 
@@ -75,7 +76,7 @@ impl Cluster {
     pub fn join(&self, token: &str) -> Result<()> {
         let index = self.spare();
         self.forget(index, &["data", "tls"])?;
-        let mut command = self.server(index);
+        let mut command = self.server(index, &Build::present());
         command.args((0..self.masters).map(|other| format!("--join={}", self.site.api(other))));
         command.env("TRIREME_TOKEN", token);
         let process = Process::start(&mut command, &self.log(&name(index)), |c| self.site.spawn(Some(index), c))?;

@@ -26,7 +26,7 @@ pub static NEMESIS: Nemesis = Nemesis {
 
 struct Jump {
     who: Who,
-    seconds: i64,
+    seconds: i32,
     struck: BTreeSet<usize>,
 }
 
@@ -41,10 +41,11 @@ impl Fault for Jump {
     }
 
     fn begin<'a>(&'a mut self, world: &'a World) -> BoxFuture<'a, Result<()>> {
-        async { self.struck.iter().try_for_each(|index| world.cluster.set_clock(*index, self.seconds)) }.boxed()
+        async { self.struck.iter().try_for_each(|index| world.cluster.set_clock(*index, f64::from(self.seconds))) }
+            .boxed()
     }
 
     fn end<'a>(&'a mut self, world: &'a World) -> BoxFuture<'a, Result<()>> {
-        async { self.struck.iter().try_for_each(|index| world.cluster.set_clock(*index, 0)) }.boxed()
+        async { self.struck.iter().try_for_each(|index| world.cluster.set_clock(*index, 0.0)) }.boxed()
     }
 }

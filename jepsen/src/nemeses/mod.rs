@@ -5,11 +5,14 @@ mod clocks;
 mod compaction;
 mod demote;
 mod disks;
+mod drift;
 mod join;
 mod kill;
 mod partitions;
 mod pause;
 mod restart;
+mod rolling;
+mod upgrade;
 mod weather;
 mod who;
 mod wipe;
@@ -92,6 +95,8 @@ pub static ALL: &[&Nemesis] = &[
     &kill::NEMESIS,
     &pause::NEMESIS,
     &restart::NEMESIS,
+    &rolling::NEMESIS,
+    &upgrade::NEMESIS,
     &disks::POWER,
     &disks::BLACKOUT,
     &disks::SLOW,
@@ -107,6 +112,7 @@ pub static ALL: &[&Nemesis] = &[
     &weather::REORDERING,
     &weather::LOSS,
     &clocks::NEMESIS,
+    &drift::NEMESIS,
     &wipe::NEMESIS,
     &join::NEMESIS,
     &demote::NEMESIS,

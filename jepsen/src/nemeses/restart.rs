@@ -1,17 +1,14 @@
 //! SIGTERM, and a start as soon as the process has ended: what an operator does to one master after another.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use anyhow::Result;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use super::{Fault, Impact, Lane, Need, Nemesis, Who, who};
+use crate::cluster::STOP_LIMIT;
 use crate::world::World;
-
-/// A master that is told to end does so within this: longer than handing over leadership and draining take.
-const STOP_LIMIT: Duration = Duration::from_secs(20);
 
 /// The row.
 pub static NEMESIS: Nemesis = Nemesis {

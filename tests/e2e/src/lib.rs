@@ -1,6 +1,7 @@
 //! Clusters of real processes and a lean client, for the end-to-end tests and the benchmarks.
 
 pub mod browser;
+pub mod build;
 pub mod client;
 pub mod cluster;
 pub mod docker;

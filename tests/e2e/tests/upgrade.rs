@@ -4,36 +4,19 @@
 
 #![allow(missing_docs)]
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
+use tests_e2e::build::Build;
 use tests_e2e::cluster::{Cluster, binary};
 use tests_e2e::{Client, Reply};
 
 const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
 const WRITERS: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Makes this build one of the level before.
-const LOWERED: [(&str, &str); 1] = [("TRIREME_LEVEL", "1")];
-
-/// The build before this one.
-struct Previous {
-    binary: PathBuf,
-    variables: Vec<(&'static str, &'static str)>,
-}
-
-impl Previous {
-    fn find() -> Self {
-        match std::env::var_os("TRIREME_PREVIOUS") {
-            Some(binary) => Self { binary: binary.into(), variables: Vec::new() },
-            None => Self { binary: binary(), variables: LOWERED.to_vec() },
-        }
-    }
-}
 
 /// A client as others are: it takes a new connection when the server has said goodbye to the old one, and sends again what the
 /// old one did not take.
@@ -151,7 +134,7 @@ async fn compressed(cluster: &Cluster, index: usize) -> Result<f64> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn masters_are_replaced_one_at_a_time_without_a_failed_request() -> Result<()> {
-    let previous = Previous::find();
+    let (previous, lowered) = (Build::previous(), Build::lowered());
     let cluster = Arc::new(Cluster::started_by(&previous.binary, 3, 0, &previous.variables)?);
     let load = Load::start(&cluster);
     level(&cluster, 1).await?;
@@ -175,7 +158,7 @@ async fn masters_are_replaced_one_at_a_time_without_a_failed_request() -> Result
     let kept_low = (leader + 1) % 3;
     let name = |index: usize| format!("m{}", index + 1);
     cluster.local_by(&binary(), &[], &["stop", &name(kept_low)])?;
-    cluster.local_by(&binary(), &LOWERED, &["start", &name(kept_low)])?;
+    cluster.local_by(&lowered.binary, &lowered.variables, &["start", &name(kept_low)])?;
     level(&cluster, 1).await?;
     let leader = cluster.leader().await?;
     let before = compressed(&cluster, leader).await?;
