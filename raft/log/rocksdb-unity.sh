@@ -25,8 +25,11 @@ lz4=$(crate_dir lz4-sys)
 compiler=${CXX:-g++}
 key=$(printf '%s\n' "$(basename "$rocksdb")" "$("$compiler" --version | head -n 1)" "${flags[@]}" | sha256sum | cut -c 1-16)
 out=${XDG_CACHE_HOME:-$HOME/.cache}/trireme/rocksdb-$key
-if [ -f "$out/librocksdb.a" ]; then echo "$out"; exit 0; fi
 mkdir -p "$out"
+# The linker finds it here before the shared one: the binary then holds what it uses of it, and no more.
+libstdcxx=$("$compiler" -print-file-name=libstdc++.a)
+if [ -f "$libstdcxx" ]; then ln -sf "$libstdcxx" "$out/libstdc++.a"; fi
+if [ -f "$out/librocksdb.a" ]; then echo "$out"; exit 0; fi
 exec 9>"$out/lock"
 flock 9 # two builds at once (a test run beside `./x up`) share one result
 if [ -f "$out/librocksdb.a" ]; then echo "$out"; exit 0; fi
