@@ -5,7 +5,7 @@ use std::sync::Arc;
 use api_kinds::Kind;
 
 use crate::objects::Meta;
-use crate::{Plan, View};
+use crate::{Now, Plan, View};
 
 /// What a controller is asked about: namespace (empty for cluster-wide objects) and name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,6 +54,6 @@ pub struct Controller {
     pub name: &'static str,
     /// The keys that a change concerns. The view holds the change already.
     pub wakes: fn(&View, &Change) -> Vec<Key>,
-    /// What is to be done about a key now. `now_us` in microseconds since the epoch.
-    pub reconcile: fn(&View, &Key, now_us: i64) -> Plan,
+    /// What is to be done about a key now.
+    pub reconcile: fn(&View, &Key, &Now) -> Plan,
 }

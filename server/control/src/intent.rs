@@ -3,6 +3,8 @@
 use raft_state::Revision;
 use serde_json::Value;
 
+use crate::Sight;
+
 /// What came of one reconcile.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
@@ -10,6 +12,8 @@ pub struct Plan {
     pub intents: Vec<Intent>,
     /// Look at the key again at this time, microseconds since the epoch, even if nothing changes.
     pub again_at_us: Option<i64>,
+    /// What was seen of the key: the next look at it in this term is told.
+    pub sight: Option<Sight>,
 }
 
 /// An object by address.

@@ -10,6 +10,7 @@
 pub mod controller;
 pub mod controllers;
 pub mod intent;
+pub mod now;
 pub mod objects;
 pub mod runner;
 pub mod scheduler;
@@ -17,5 +18,6 @@ pub mod view;
 
 pub use controller::{Change, Controller, Key};
 pub use intent::{Deletion, Intent, Plan, Target};
+pub use now::{Moment, Now, Sight};
 pub use runner::{Runner, Work};
 pub use view::View;

@@ -10,7 +10,7 @@ use raft_state::{Event, Revision, Snapshot};
 use crate::controller::{Change, Controller, Key};
 use crate::controllers::ALL;
 use crate::view::Ref;
-use crate::{Plan, View};
+use crate::{Moment, Now, Plan, Sight, View};
 
 /// First pause after a failure; doubled each time.
 const BACKOFF_MIN_US: i64 = 5_000;
@@ -69,8 +69,10 @@ pub struct Runner {
     in_flight: BTreeSet<Item>,
     /// Not before the view holds this revision.
     awaiting: BTreeMap<Item, Revision>,
+    /// By the steady clock: a wall clock that jumps neither wakes a key early nor lets it sleep.
     timers: BTreeSet<(i64, Item)>,
     failures: BTreeMap<Item, u32>,
+    sights: BTreeMap<Item, Sight>,
     /// Keys looked at by each controller since the depths were asked for last.
     looked: Vec<u64>,
     first_look: FirstLook,
@@ -95,6 +97,7 @@ impl Runner {
             awaiting: BTreeMap::new(),
             timers: BTreeSet::new(),
             failures: BTreeMap::new(),
+            sights: BTreeMap::new(),
             looked: vec![0; ALL.len()],
             first_look: FirstLook::Beginning,
             is_cut_short: false,
@@ -155,10 +158,10 @@ impl Runner {
     }
 
     /// The next plan that has something to do. Keys about which there is nothing to do are passed over, so many in a call.
-    pub fn next(&mut self, now_us: i64) -> Option<Work> {
+    pub fn next(&mut self, now: Moment) -> Option<Work> {
         self.look_further();
         while let Some((at, item)) = self.timers.first().cloned() {
-            if at > now_us {
+            if at > now.steady_us {
                 break;
             }
             self.timers.remove(&(at, item.clone()));
@@ -180,9 +183,9 @@ impl Runner {
             self.awaiting.remove(&item);
             let controller = ALL[item.0];
             self.looked[item.0] += 1;
-            let plan = (controller.reconcile)(&self.view, &item.1, now_us);
+            let plan = self.look(controller, &item, now);
             if let Some(at) = plan.again_at_us {
-                self.timers.insert((at.max(now_us + 1000), item.clone()));
+                self.timers.insert((now.steady_at(at).max(now.steady_us + 1000), item.clone()));
             }
             if plan.intents.is_empty() {
                 self.failures.remove(&item);
@@ -196,8 +199,19 @@ impl Runner {
         found
     }
 
-    /// What became of a plan.
-    pub fn done(&mut self, row: usize, key: Key, done: Done, now_us: i64) {
+    /// Asks a controller about a key, and keeps what it saw of it.
+    fn look(&mut self, controller: &Controller, item: &Item, now: Moment) -> Plan {
+        let last = self.sights.remove(item);
+        let now = Now { wall_us: now.wall_us, steady_us: now.steady_us, last };
+        let mut plan = (controller.reconcile)(&self.view, &item.1, &now);
+        if let Some(sight) = plan.sight.take() {
+            self.sights.insert(item.clone(), sight);
+        }
+        plan
+    }
+
+    /// What became of a plan, and when by the steady clock.
+    pub fn done(&mut self, row: usize, key: Key, done: Done, steady_us: i64) {
         let item = (row, key);
         self.in_flight.remove(&item);
         if done.revision > self.view.revision() {
@@ -207,7 +221,7 @@ impl Runner {
             let failures = self.failures.entry(item.clone()).or_insert(0);
             let pause = (BACKOFF_MIN_US << (*failures).min(20)).min(BACKOFF_MAX_US);
             *failures += 1;
-            self.timers.insert((now_us + pause, item));
+            self.timers.insert((steady_us + pause, item));
         } else {
             self.failures.remove(&item);
             // A plan may be the first of several steps, and something may have happened meanwhile: look again.
@@ -229,7 +243,7 @@ impl Runner {
         depths
     }
 
-    /// When to ask again, if nothing happens before.
+    /// When to ask again by the steady clock, if nothing happens before.
     pub fn next_timer_us(&self) -> Option<i64> {
         self.timers.first().map(|(at, _)| *at)
     }

@@ -1,7 +1,7 @@
 //! Plans become API calls: in process, as their controller, stamped with the epoch.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use api_rest::call::{Address, Caller, Report as EventReport, Verb};
 use api_rest::{Api, Identity, Status, bootstrap};
@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures::stream::{FuturesUnordered, StreamExt};
 use raft_state::{Action, Command, Epoch, Expect, ObjectCommand};
 use server_control::runner::Done;
-use server_control::{Intent, Target, Work};
+use server_control::{Intent, Moment, Target, Work};
 use tokio::sync::mpsc;
 
 use super::term::Report;
@@ -26,11 +26,21 @@ pub(super) struct Executor {
     pub(super) runtime: Arc<dyn Runtime>,
     pub(super) metrics: Arc<Metrics>,
     epoch: Epoch,
+    /// The steady clock counts from here.
+    begun: Instant,
 }
 
 impl Executor {
     pub(super) fn new(options: &Options, epoch: Epoch) -> Self {
-        Self { api: options.api.clone(), runtime: options.runtime.clone(), metrics: options.metrics.clone(), epoch }
+        let (api, runtime, metrics) = (options.api.clone(), options.runtime.clone(), options.metrics.clone());
+        let begun = runtime.now();
+        Self { api, runtime, metrics, epoch, begun }
+    }
+
+    /// Now, by both clocks.
+    pub(super) fn moment(&self) -> Moment {
+        let steady = self.runtime.now().duration_since(self.begun);
+        Moment { wall_us: self.runtime.now_us(), steady_us: i64::try_from(steady.as_micros()).unwrap_or(i64::MAX) }
     }
 
     /// A caller in the name of a component.

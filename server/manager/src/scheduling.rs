@@ -34,7 +34,7 @@ pub(super) fn place(
         return 0;
     }
     let begun = executor.runtime.now();
-    let batch = scheduler.schedule(executor.runtime.now_us(), BATCH);
+    let batch = scheduler.schedule(executor.moment().steady_us, BATCH);
     let count = batch.binds.len();
     if count + batch.failures.len() + batch.victims.len() > 0 {
         let took = executor.runtime.now().duration_since(begun);

@@ -67,16 +67,16 @@ pub(super) async fn serve(options: &Options, epoch: Epoch, mut standby: Standby)
         placing += scheduling::place(&mut scheduler, &executor, &reports, placing);
         while plans < PLANS_MAX {
             let begun = runtime.now();
-            let next = runner.next(runtime.now_us());
+            let next = runner.next(executor.moment());
             options.metrics.decided(runtime.now().duration_since(begun));
             let Some(work) = next else { break };
             plans += 1;
             runtime.spawn(Box::pin(execute::carry_out(executor.clone(), work, reports.clone())));
         }
-        let soon = (runner.is_busy() && plans < PLANS_MAX).then(|| runtime.now_us());
+        let soon = (runner.is_busy() && plans < PLANS_MAX).then(|| executor.moment().steady_us);
         let wake_us = [runner.next_timer_us(), scheduler.next_wake(), soon].into_iter().flatten().min();
         let sleep = wake_us.map_or(Duration::from_secs(60), |at| {
-            Duration::from_micros(u64::try_from(at - runtime.now_us()).unwrap_or(0))
+            Duration::from_micros(u64::try_from(at - executor.moment().steady_us).unwrap_or(0))
         });
         tokio::select! {
             // In this order, so that neither can starve the other: a report ends what its event began.
@@ -95,12 +95,12 @@ pub(super) async fn serve(options: &Options, epoch: Epoch, mut standby: Standby)
                     match report {
                         Report::Plan(row, key, done) => {
                             plans -= 1;
-                            runner.done(row, key, done, runtime.now_us());
+                            runner.done(row, key, done, executor.moment().steady_us);
                         }
                         Report::Placed(placed) => {
                             placing -= placed.len();
                             for one in placed {
-                                scheduler.bound(&one.uid, one.bound, runtime.now_us());
+                                scheduler.bound(&one.uid, one.bound, executor.moment().steady_us);
                             }
                         }
                         Report::Void(reason) => return reason,

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::rollout;
 use crate::objects::{Deployment, Pod, ReplicaSet};
-use crate::{Change, Controller, Deletion, Intent, Key, Plan, Target, View};
+use crate::{Change, Controller, Deletion, Intent, Key, Now, Plan, Target, View};
 
 pub(super) static CONTROLLER: Controller = Controller { name: "deployment-controller", wakes, reconcile };
 
@@ -67,7 +67,8 @@ impl Version {
     }
 }
 
-fn reconcile(view: &View, key: &Key, now_us: i64) -> Plan {
+fn reconcile(view: &View, key: &Key, now: &Now) -> Plan {
+    let now_us = now.wall_us;
     let mut plan = Plan::default();
     let Some(deployment) = view.deployments.get(key).filter(|d| !d.meta.deleting) else { return plan };
     let mut versions: Vec<Version> =

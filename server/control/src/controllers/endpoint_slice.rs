@@ -9,7 +9,7 @@ use api_kinds::pod::POD;
 use serde_json::{Value, json};
 
 use crate::objects::{Labels, Pod};
-use crate::{Change, Controller, Deletion, Intent, Key, Plan, Target, View};
+use crate::{Change, Controller, Deletion, Intent, Key, Now, Plan, Target, View};
 
 pub(super) static CONTROLLER: Controller = Controller { name: "endpointslice-controller", wakes, reconcile };
 
@@ -43,7 +43,7 @@ fn selects(service: &Value, labels: &Labels) -> bool {
     selector.is_some_and(|s| s.iter().all(|(k, v)| labels.get(k) == v.as_str()))
 }
 
-fn reconcile(view: &View, key: &Key, _now_us: i64) -> Plan {
+fn reconcile(view: &View, key: &Key, _now: &Now) -> Plan {
     let mut plan = Plan::default();
     let Some(service) = view.get(&SERVICE, key) else { return plan };
     let without = service["spec"]["selector"].as_object().is_none_or(serde_json::Map::is_empty);

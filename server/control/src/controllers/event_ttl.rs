@@ -2,7 +2,7 @@
 
 use api_kinds::core::event::EVENT;
 
-use crate::{Change, Controller, Deletion, Intent, Key, Plan, Target, View};
+use crate::{Change, Controller, Deletion, Intent, Key, Now, Plan, Target, View};
 
 pub(super) static CONTROLLER: Controller = Controller { name: "event-ttl-controller", wakes, reconcile };
 
@@ -12,7 +12,8 @@ fn wakes(_: &View, change: &Change) -> Vec<Key> {
     if change.is(&EVENT) && change.new.is_some() { vec![change.key.clone()] } else { Vec::new() }
 }
 
-fn reconcile(view: &View, key: &Key, now_us: i64) -> Plan {
+fn reconcile(view: &View, key: &Key, now: &Now) -> Plan {
+    let now_us = now.wall_us;
     let mut plan = Plan::default();
     let (Some(&last), Some(meta)) = (view.events.get(key), view.meta(&EVENT, key)) else { return plan };
     if now_us >= last + TTL_US {

@@ -2,7 +2,7 @@
 
 use crate::objects::Meta;
 use crate::view::Found;
-use crate::{Change, Controller, Deletion, Intent, Key, Plan, Target, View};
+use crate::{Change, Controller, Deletion, Intent, Key, Now, Plan, Target, View};
 use api_kinds::{Kind, registry};
 use serde_json::json;
 
@@ -46,7 +46,7 @@ fn wakes(view: &View, change: &Change) -> Vec<Key> {
     keys
 }
 
-fn reconcile(view: &View, key: &Key, _now_us: i64) -> Plan {
+fn reconcile(view: &View, key: &Key, _now: &Now) -> Plan {
     let mut plan = Plan::default();
     let Some((kind, key)) = decode(key) else { return plan };
     let Some(meta) = view.meta(kind, &key) else { return plan };

@@ -3,7 +3,7 @@
 use api_kinds::core::namespace::NAMESPACE;
 use api_kinds::pod::POD;
 
-use crate::{Change, Controller, Deletion, Intent, Key, Plan, Target, View};
+use crate::{Change, Controller, Deletion, Intent, Key, Now, Plan, Target, View};
 
 pub(super) static CONTROLLER: Controller = Controller { name: "namespace-controller", wakes, reconcile };
 
@@ -19,7 +19,7 @@ fn wakes(view: &View, change: &Change) -> Vec<Key> {
     if dying { vec![namespace] } else { Vec::new() }
 }
 
-fn reconcile(view: &View, key: &Key, _now_us: i64) -> Plan {
+fn reconcile(view: &View, key: &Key, _now: &Now) -> Plan {
     let mut plan = Plan::default();
     if view.meta(&NAMESPACE, key).is_none_or(|meta| !meta.deleting) {
         return plan;

@@ -6,7 +6,7 @@ use api_kinds::core::node::NODE;
 use api_kinds::time;
 use serde_json::{Value, json};
 
-use crate::{Change, Controller, Intent, Key, Plan, Target, View};
+use crate::{Change, Controller, Intent, Key, Now, Plan, Target, View};
 
 pub(super) static CONTROLLER: Controller = Controller { name: "node-lifecycle-controller", wakes, reconcile };
 
@@ -36,7 +36,8 @@ fn wakes(_: &View, change: &Change) -> Vec<Key> {
     Vec::new()
 }
 
-fn reconcile(view: &View, key: &Key, now_us: i64) -> Plan {
+fn reconcile(view: &View, key: &Key, now: &Now) -> Plan {
+    let now_us = now.wall_us;
     let mut plan = Plan::default();
     let Some(node) = view.get(&NODE, key) else { return plan };
     let Some(meta) = view.meta(&NODE, key) else { return plan };
@@ -45,12 +46,18 @@ fn reconcile(view: &View, key: &Key, now_us: i64) -> Plan {
 
     // The last sign of life: the Lease, or what the node said of itself.
     let lease = view.get(&LEASE, &Key::new("kube-node-lease", &key.name));
-    let renewed = lease.and_then(|l| l["spec"]["renewTime"].as_str()).and_then(time::parse);
-    let reported = condition("Ready").and_then(|c| c["lastHeartbeatTime"].as_str()).and_then(time::parse);
-    let Some(seen) = renewed.max(reported) else { return taints(node, meta.revision, target, now_us, plan) };
+    let renewed = lease.and_then(|l| l["spec"]["renewTime"].as_str());
+    let reported = condition("Ready").and_then(|c| c["lastHeartbeatTime"].as_str());
+    if renewed.is_none() && reported.is_none() {
+        return taints(node, meta.revision, target, now_us, plan);
+    }
+    // Both are stamped by the node's clock, which may be wrong, as ours may: that one of them changed is what counts.
+    let sight = now.sight([renewed, reported].map(Option::unwrap_or_default).join(" "));
+    let grace_ends_at = now.until(&sight, GRACE_US);
+    plan.sight = Some(sight);
     let ready = condition("Ready").and_then(|c| c["status"].as_str()).unwrap_or("Unknown").to_owned();
-    if now_us < seen + GRACE_US {
-        plan.again_at(seen + GRACE_US);
+    if let Some(at) = grace_ends_at {
+        plan.again_at(at);
         return taints(node, meta.revision, target, now_us, plan);
     }
     // Nodes that nobody runs an agent for have no Lease: what was said of them by hand stands.

@@ -3,7 +3,7 @@
 use api_kinds::core::node::NODE;
 use api_kinds::pod::POD;
 
-use crate::{Change, Controller, Deletion, Intent, Key, Plan, Target, View};
+use crate::{Change, Controller, Deletion, Intent, Key, Now, Plan, Target, View};
 
 pub(super) static CONTROLLER: Controller = Controller { name: "pod-garbage-collector", wakes, reconcile };
 
@@ -24,7 +24,8 @@ fn wakes(view: &View, change: &Change) -> Vec<Key> {
     Vec::new()
 }
 
-fn reconcile(view: &View, key: &Key, now_us: i64) -> Plan {
+fn reconcile(view: &View, key: &Key, now: &Now) -> Plan {
+    let now_us = now.wall_us;
     let mut plan = Plan::default();
     let Some(pod) = view.pods.get(key) else { return plan };
     let nodeless = !pod.node.is_empty() && view.meta(&NODE, &Key::new("", &*pod.node)).is_none();

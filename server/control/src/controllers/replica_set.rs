@@ -8,7 +8,7 @@ use api_kinds::pod::POD;
 use serde_json::{Value, json};
 
 use crate::objects::{Meta, Phase, Pod, ReplicaSet};
-use crate::{Change, Controller, Deletion, Intent, Key, Plan, Target, View};
+use crate::{Change, Controller, Deletion, Intent, Key, Now, Plan, Target, View};
 
 pub(super) static CONTROLLER: Controller = Controller { name: "replicaset-controller", wakes, reconcile };
 
@@ -44,7 +44,8 @@ pub(super) fn wakes_of(change: &Change, kind: &'static Kind, selecting: impl Fn(
     keys
 }
 
-fn reconcile(view: &View, key: &Key, now_us: i64) -> Plan {
+fn reconcile(view: &View, key: &Key, now: &Now) -> Plan {
+    let now_us = now.wall_us;
     match view.replica_sets.get(key) {
         Some(set) => plan(view, &REPLICA_SET, set, now_us),
         None => Plan::default(),

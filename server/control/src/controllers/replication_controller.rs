@@ -4,7 +4,7 @@ use api_kinds::core::replication_controller::REPLICATION_CONTROLLER;
 
 use super::replica_set;
 use crate::objects::ReplicaSet;
-use crate::{Change, Controller, Key, Plan, View};
+use crate::{Change, Controller, Key, Now, Plan, View};
 
 pub(super) static CONTROLLER: Controller = Controller { name: "replication-controller", wakes, reconcile };
 
@@ -16,7 +16,8 @@ fn wakes(view: &View, change: &Change) -> Vec<Key> {
     })
 }
 
-fn reconcile(view: &View, key: &Key, now_us: i64) -> Plan {
+fn reconcile(view: &View, key: &Key, now: &Now) -> Plan {
+    let now_us = now.wall_us;
     match read(view, key) {
         Some(set) => replica_set::plan(view, &REPLICATION_CONTROLLER, &set, now_us),
         None => Plan::default(),

@@ -5,7 +5,7 @@ use api_kinds::core::service_account::SERVICE_ACCOUNT;
 use serde_json::json;
 
 use crate::view::id_of;
-use crate::{Change, Controller, Intent, Key, Plan, Target, View};
+use crate::{Change, Controller, Intent, Key, Now, Plan, Target, View};
 
 pub(super) static CONTROLLER: Controller = Controller { name: "service-account-controller", wakes, reconcile };
 
@@ -19,7 +19,7 @@ fn wakes(_: &View, change: &Change) -> Vec<Key> {
     Vec::new()
 }
 
-fn reconcile(view: &View, key: &Key, _now_us: i64) -> Plan {
+fn reconcile(view: &View, key: &Key, _now: &Now) -> Plan {
     let mut plan = Plan::default();
     let namespace = &key.name;
     let lives = view.meta(&NAMESPACE, key).is_some_and(|meta| !meta.deleting);

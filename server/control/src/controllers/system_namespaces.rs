@@ -4,7 +4,7 @@ use api_kinds::core::namespace::{NAMESPACE, OF_EVERY_CLUSTER};
 use serde_json::json;
 
 use crate::view::id_of;
-use crate::{Change, Controller, Intent, Key, Plan, Target, View};
+use crate::{Change, Controller, Intent, Key, Now, Plan, Target, View};
 
 pub(super) static CONTROLLER: Controller = Controller { name: "system-namespaces-controller", wakes, reconcile };
 
@@ -13,7 +13,7 @@ fn wakes(_: &View, change: &Change) -> Vec<Key> {
     if lost && OF_EVERY_CLUSTER.contains(&&*change.key.name) { vec![change.key.clone()] } else { Vec::new() }
 }
 
-fn reconcile(view: &View, key: &Key, _now_us: i64) -> Plan {
+fn reconcile(view: &View, key: &Key, _now: &Now) -> Plan {
     let mut plan = Plan::default();
     if view.look_up(id_of(&NAMESPACE), key).is_none() {
         plan.push(Intent::Create {
@@ -43,7 +43,7 @@ mod tests {
                 target: Target::of(&NAMESPACE, "", name),
                 object: json!({"metadata": {"name": name}}),
             };
-            assert_eq!(reconcile(&view, &key, 0).intents, [made]);
+            assert_eq!(reconcile(&view, &key, &Now::default()).intents, [made]);
         }
     }
 }

@@ -2,11 +2,10 @@
 
 use api_kinds::core::node::NODE;
 use api_kinds::pod::POD;
-use api_kinds::time;
 use serde_json::Value;
 
 use crate::objects::{Pod, Toleration};
-use crate::{Change, Controller, Deletion, Intent, Key, Plan, Target, View};
+use crate::{Change, Controller, Deletion, Intent, Key, Now, Plan, Target, View};
 
 pub(super) static CONTROLLER: Controller = Controller { name: "taint-eviction-controller", wakes, reconcile };
 
@@ -17,7 +16,8 @@ fn tainted(view: &View, node: &str) -> Vec<Value> {
 }
 
 fn wakes(view: &View, change: &Change) -> Vec<Key> {
-    if change.is(&NODE) && !tainted(view, &change.key.name).is_empty() {
+    // Also when the last taint is gone: then nobody has to leave any more, and the next one counts anew.
+    if change.is(&NODE) {
         return view.pods_on(&change.key.name).map(|pod| Key::new(&pod.meta.namespace, &pod.meta.name)).collect();
     }
     if change.is(&POD) {
@@ -27,12 +27,17 @@ fn wakes(view: &View, change: &Change) -> Vec<Key> {
     Vec::new()
 }
 
-fn reconcile(view: &View, key: &Key, now_us: i64) -> Plan {
+fn reconcile(view: &View, key: &Key, now: &Now) -> Plan {
     let mut plan = Plan::default();
     let Some(pod) = view.pods.get(key).filter(|pod| pod.active()) else { return plan };
-    let Some(leave_at) = leave_at(pod, &tainted(view, &pod.node)) else { return plan };
-    if now_us < leave_at {
-        plan.again_at(leave_at);
+    let Some(stays_us) = stays(pod, &tainted(view, &pod.node)) else { return plan };
+    // From when this manager saw it there first, not from the taint's `timeAdded`: as Kubernetes counts, which no clock that
+    // jumps shortens. Another taint meanwhile does not begin it anew.
+    let sight = now.sight(pod.meta.uid.clone());
+    let leaves_at = now.until(&sight, stays_us);
+    plan.sight = Some(sight);
+    if let Some(at) = leaves_at {
+        plan.again_at(at);
         return plan;
     }
     let target = Target::of(&POD, &key.namespace, &key.name);
@@ -50,23 +55,21 @@ fn reconcile(view: &View, key: &Key, now_us: i64) -> Plan {
     plan
 }
 
-/// When a pod has to leave; `None` when it may stay for ever.
-fn leave_at(pod: &Pod, taints: &[Value]) -> Option<i64> {
-    let mut leave: Option<i64> = None;
+/// How long a pod may stay, microseconds; `None` when for ever.
+fn stays(pod: &Pod, taints: &[Value]) -> Option<i64> {
+    let mut shortest: Option<i64> = None;
     for taint in taints {
-        let added = taint["timeAdded"].as_str().and_then(time::parse).unwrap_or(0);
         let tolerating: Vec<&Toleration> = pod.tolerations.iter().filter(|t| tolerates(t, taint)).collect();
-        let until = if tolerating.is_empty() {
-            Some(0)
-        } else {
-            let shortest = tolerating.iter().filter_map(|t| t.seconds).min();
-            shortest.map(|seconds| added + seconds.max(0) * 1_000_000)
+        let seconds = match tolerating.is_empty() {
+            true => Some(0),
+            false => tolerating.iter().filter_map(|t| t.seconds).min(),
         };
-        if let Some(until) = until {
-            leave = Some(leave.map_or(until, |at| at.min(until)));
+        if let Some(seconds) = seconds {
+            let stays_us = seconds.max(0).saturating_mul(1_000_000);
+            shortest = Some(shortest.map_or(stays_us, |known| known.min(stays_us)));
         }
     }
-    leave
+    shortest
 }
 
 fn tolerates(toleration: &Toleration, taint: &Value) -> bool {

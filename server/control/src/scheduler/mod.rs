@@ -138,7 +138,7 @@ impl Scheduler {
         }
     }
 
-    /// Tries waiting pods, `max` at most.
+    /// Tries waiting pods, `max` at most. `now_us` by the steady clock, as everywhere here: back-offs take no notice of jumps.
     pub fn schedule(&mut self, now_us: i64, max: usize) -> Batch {
         self.queue.advance(now_us);
         self.cluster.forget_changes();
