@@ -11,6 +11,7 @@
 //! - state on disk is always that of one applied index, never a mixture.
 
 pub mod codec;
+mod database;
 mod error;
 mod folder;
 mod identity;

@@ -70,7 +70,7 @@ impl StateStore {
         let db = self.db();
         // It changes meanwhile: no sum comes out of it.
         match look(&db, place, bytes_max, |_, _, _| Ok(0)) {
-            // Another state was put in its place meanwhile, and its files are gone.
+            // Another state was put in its place meanwhile: what is wrong with the old one is of no concern.
             Err(_) if !Arc::ptr_eq(&db, &self.db()) => Ok(Piece { bytes: 0, is_last: true }),
             looked => looked,
         }

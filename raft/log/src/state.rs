@@ -16,6 +16,7 @@ use rocksdb::{
 use serde::{Deserialize, Serialize};
 
 use crate::codec::number;
+use crate::database::Database;
 use crate::window::{self, Filed};
 use crate::{Error, codec, folder};
 
@@ -64,7 +65,7 @@ pub(crate) struct Mark {
 /// snapshot takes its place in one step.
 pub struct StateStore {
     root: PathBuf,
-    db: RwLock<Arc<DB>>,
+    db: RwLock<Arc<Database>>,
     filed: Mutex<Filed>,
     on_unreadable: OnceLock<OnUnreadable>,
 }
@@ -95,7 +96,7 @@ fn unlogged() -> WriteOptions {
     options
 }
 
-fn open_database(path: &Path) -> Result<DB, Error> {
+fn open_database(path: &Path) -> Result<Database, Error> {
     let families = FAMILIES.map(|name| ColumnFamilyDescriptor::new(name, options()));
     let db = DB::open_cf_descriptors(&options(), path, families)?;
     let meta = family(&db, META);
@@ -111,7 +112,7 @@ fn open_database(path: &Path) -> Result<DB, Error> {
             return Err(Error::UnknownVersion { what: "the state", found, supported: LAYOUT });
         }
     }
-    Ok(db)
+    Ok(Database::new(db, path.to_owned()))
 }
 
 pub(crate) fn family<'a>(db: &'a DB, name: &str) -> &'a rocksdb::ColumnFamily {
@@ -171,7 +172,7 @@ impl StateStore {
         Ok(folder_of(&self.root, current(&self.root)?))
     }
 
-    pub(crate) fn db(&self) -> Arc<DB> {
+    pub(crate) fn db(&self) -> Arc<Database> {
         self.db.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -262,7 +263,7 @@ impl StateStore {
     pub fn checkpoint(&self, path: &Path) -> Result<Applied, Error> {
         let db = self.db();
         self.told_of(flush(&db))?;
-        Checkpoint::new(&*db)?.create_checkpoint(path)?;
+        Checkpoint::new(&**db)?.create_checkpoint(path)?;
         Self::inspect(path)
     }
 
@@ -299,9 +300,9 @@ impl StateStore {
         folder::sync(&self.root)?;
         let db = open_database(&path)?;
         folder::replace(&self.root.join("current"), named(next).as_bytes())?;
-        *self.db.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(db);
+        let old = std::mem::replace(&mut *self.db.write().unwrap_or_else(PoisonError::into_inner), Arc::new(db));
         *self.filed.lock().unwrap_or_else(PoisonError::into_inner) = filed;
-        remove_others(&self.root, next)?;
+        old.retire();
         Ok((state, applied))
     }
 }
@@ -592,5 +593,25 @@ mod tests {
             let page = tokio::time::timeout(Duration::from_millis(1), &mut reading).await;
             assert!(page.is_err(), "a page was served: {page:?}");
         }
+    }
+
+    #[test]
+    fn what_was_begun_on_a_state_goes_on_when_another_takes_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, ..) = StateStore::open(folder.path(), Arc::new(TestKeyring)).unwrap();
+        let received = folder.path().join("received");
+        let applied = Applied { index: 1, ..Applied::default() };
+        store.write(&Delta::default(), &applied).unwrap();
+        store.checkpoint(&received).unwrap();
+        let examined = StateStore::examine(&received, Arc::new(TestKeyring)).unwrap();
+        // A checkpoint, a compaction or a reader of history, half-way.
+        let begun = store.db();
+        begun.put_cf_opt(family(&begun, META), b"key", b"value", &unlogged()).unwrap();
+        store.install(&received, examined).unwrap();
+        flush(&begun).expect("its files stay");
+        assert!(page(&begun, 0, 1).unwrap().is_empty());
+        drop(begun);
+        assert!(!folder_of(folder.path(), 0).exists());
+        assert!(folder_of(folder.path(), 1).exists());
     }
 }
