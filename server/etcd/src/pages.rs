@@ -69,7 +69,9 @@ impl Face {
         gauge("etcd_debugging_mvcc_compact_revision", "The floor of history.", state.compacted());
         gauge("etcd_debugging_lease_count", "Leases.", state.leases().len() as u64);
         gauge("etcd_debugging_mvcc_watcher_total", "Watches.", watches.watches.load(Ordering::Relaxed));
-        gauge("etcd_debugging_mvcc_slow_watcher_total", "Watches behind.", watches.behind.load(Ordering::Relaxed));
+        gauge("etcd_debugging_mvcc_slow_watcher_total", "Watches behind.", self.hub.behind());
+        let lag = self.hub.lag(state.revision());
+        gauge("trireme_etcd_watch_lag_revisions", "Revisions that the slowest watch was not given yet.", lag);
         gauge("etcd_debugging_mvcc_watch_stream_total", "Watch streams.", watches.streams.load(Ordering::Relaxed));
         gauge("etcd_mvcc_db_total_size_in_bytes", "Bytes on disk.", self.operator.disk_bytes());
         gauge("process_resident_memory_bytes", "Bytes of memory.", self.operator.memory_bytes());

@@ -23,9 +23,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
+use crate::authority::Lenient;
 use crate::pki::Pair;
 use crate::server::Serves;
 use crate::together::{Calls, Together};
+use crate::traces::Tracing;
 
 /// The group that may use the face where certificates are asked for.
 const ADMINISTRATORS: &str = "system:masters";
@@ -65,7 +67,7 @@ impl Port {
     }
 
     /// Serves until `stop` turns true, then ends the streams and lets calls in flight finish.
-    pub async fn serve(self, face: Arc<Face>, mut stop: watch::Receiver<bool>) {
+    pub async fn serve(self, face: Arc<Face>, tracing: Option<Tracing>, mut stop: watch::Receiver<bool>) {
         let connections = GracefulShutdown::new();
         loop {
             let socket = tokio::select! {
@@ -81,11 +83,12 @@ impl Port {
                 () = crate::stop::told(&mut stop) => break,
             };
             let tls = self.tls.as_ref().map(|latest| latest.borrow().clone());
-            let (face, watcher) = (face.clone(), connections.watcher());
+            let served = Served { face: face.clone(), tracing: tracing.clone() };
+            let watcher = connections.watcher();
             tokio::spawn(async move {
                 let served = match tls {
-                    Some(tls) => secured(socket, tls, face, watcher).await,
-                    None => plain(socket, face, watcher).await,
+                    Some(tls) => secured(socket, tls, served, watcher).await,
+                    None => plain(socket, served, watcher).await,
                 };
                 if let Err(error) = served {
                     tracing::debug!(%error, "an etcd connection ended");
@@ -116,32 +119,44 @@ fn parse(url: &str) -> Result<(bool, SocketAddr)> {
     Ok((is_plain, address))
 }
 
-async fn plain(socket: TcpStream, face: Arc<Face>, watcher: Watcher) -> Result<()> {
-    socket.set_nodelay(true)?;
-    serve(socket, face, true, watcher).await
+/// What a connection is served.
+struct Served {
+    face: Arc<Face>,
+    /// When calls are traced.
+    tracing: Option<Tracing>,
 }
 
-async fn secured(socket: TcpStream, tls: Arc<ServerConfig>, face: Arc<Face>, watcher: Watcher) -> Result<()> {
+async fn plain(socket: TcpStream, served: Served, watcher: Watcher) -> Result<()> {
+    socket.set_nodelay(true)?;
+    serve(socket, served, true, watcher).await
+}
+
+async fn secured(socket: TcpStream, tls: Arc<ServerConfig>, served: Served, watcher: Watcher) -> Result<()> {
     socket.set_nodelay(true)?;
     let handshake = TlsAcceptor::from(tls).accept(socket);
     let stream = tokio::time::timeout(HANDSHAKE_LIMIT, handshake).await.context("handshake")??;
     let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
     let groups = certificate.and_then(crate::tls::subject).map(|(_, groups)| groups).unwrap_or_default();
-    serve(stream, face, groups.iter().any(|group| group == ADMINISTRATORS), watcher).await
+    serve(stream, served, groups.iter().any(|group| group == ADMINISTRATORS), watcher).await
 }
 
-async fn serve<S>(stream: S, face: Arc<Face>, allowed: bool, watcher: Watcher) -> Result<()>
+async fn serve<S>(stream: S, served: Served, allowed: bool, watcher: Watcher) -> Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let Served { face, tracing } = served;
     let service = service_fn(move |request: Request<Incoming>| {
         let face = face.clone();
+        let span = tracing.as_ref().and_then(|tracing| tracing.begin_call(&request));
         async move {
-            let response = match allowed {
-                true => face.call(request).await,
-                false => Face::deny(request.method() == http::Method::POST),
-            };
-            Ok::<_, Infallible>(response)
+            if !allowed {
+                return Ok::<_, Infallible>(Face::deny(request.method() == http::Method::POST));
+            }
+            let call = face.call(request);
+            Ok(match &span {
+                Some(span) => raft_trace::within(span.context(), call).await,
+                None => call.await,
+            })
         }
     });
     let calls = Calls::default();
@@ -157,7 +172,7 @@ where
         .initial_connection_window_size(8 << 20)
         .keep_alive_interval(Duration::from_secs(30));
     builder.http1().timer(TokioTimer::new());
-    let serving = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+    let serving = builder.serve_connection(TokioIo::new(Lenient::new(stream)), service).into_owned();
     Together::new(Box::pin(watcher.watch(serving)), calls).await.map_err(|error| anyhow::anyhow!(error))
 }
 

@@ -10,6 +10,7 @@ macro_rules! say {
 
 mod agent;
 mod apiclient;
+mod authority;
 mod backups;
 mod certs;
 mod cli;

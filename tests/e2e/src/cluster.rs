@@ -95,7 +95,16 @@ impl Cluster {
     /// # Errors
     /// As [`Cluster::up`].
     pub fn store(masters: usize, scheme: &str) -> Result<Self> {
-        Self::with(masters, &[&format!("--store-only={scheme}")], Start::default(), |_, _| Ok(()))
+        Self::store_with_variables(masters, scheme, &[])
+    }
+
+    /// As [`Cluster::store`], with settings in the environment of its processes.
+    ///
+    /// # Errors
+    /// As [`Cluster::up`].
+    pub fn store_with_variables(masters: usize, scheme: &str, variables: &[(&str, &str)]) -> Result<Self> {
+        let start = Start { binary: None, variables };
+        Self::with(masters, &[&format!("--store-only={scheme}")], start, |_, _| Ok(()))
     }
 
     fn with(

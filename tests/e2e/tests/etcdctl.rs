@@ -37,6 +37,54 @@ async fn etcdctl_prints_what_etcd_makes_it_print() {
     etcd::check(&Subject { name: "trireme", etcdctl, environment }, &script).unwrap();
 }
 
+/// Debian's etcdctl, under its own name in a folder: in the peers' folder as `etcdctl-3.4`, or installed.
+fn etcdctl_of_debian() -> Option<tempfile::TempDir> {
+    let is_it = |path: &Path| {
+        let output = std::process::Command::new(path).arg("version").env("ETCDCTL_API", "3").output().ok()?;
+        String::from_utf8_lossy(&output.stdout).contains("etcdctl version: 3.4").then(|| path.to_owned())
+    };
+    let installed =
+        etcd::binary("etcdctl").and_then(|path| is_it(&path)).or_else(|| is_it(Path::new("/usr/bin/etcdctl")));
+    let path = etcd::binary("etcdctl-3.4").and_then(|path| is_it(&path)).or(installed)?;
+    let folder = tempfile::tempdir().expect("a folder");
+    std::os::unix::fs::symlink(path.canonicalize().expect("a path"), folder.path().join("etcdctl")).expect("a link");
+    Some(folder)
+}
+
+/// The client of etcd 3.4 dials single members by their URLs, and sends those as if they were host and port.
+#[tokio::test(flavor = "multi_thread")]
+async fn etcdctl_of_debian_prints_the_same_on_both() {
+    let (Some(folder), Some(binary)) = (etcdctl_of_debian(), etcd::binary("etcd")) else {
+        eprintln!(
+            "SKIPPED: etcdctl 3.4 or etcd is not at hand (TRIREME_PEERS names no folder with them, nor does PATH)"
+        );
+        return;
+    };
+    let etcdctl = folder.path().join("etcdctl");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../golden/etcd/commands.txt");
+    let peer = Etcd::start(&binary, None).expect("etcd");
+    peer.wait_until_healthy().await.expect("etcd");
+    let store = Cluster::store(3, "http").expect("a store");
+    let addresses: Vec<_> = (0..3).map(|index| store.etcd(index)).collect();
+    let subject = |name, addresses: &[std::net::SocketAddr]| {
+        let environment = vec![endpoints(addresses, "http"), ("ETCDCTL_API".to_owned(), "3".to_owned())];
+        Subject { name, etcdctl: etcdctl.clone(), environment }
+    };
+    etcd::compare(&subject("etcd", &peer.addresses()), &subject("trireme", &addresses), &script).unwrap();
+    // By certificates, as it comes with most clusters.
+    let store = Cluster::store(1, "https").expect("a store");
+    let at = |name: &str| store.dir().join(name).display().to_string();
+    let status = std::process::Command::new(&etcdctl)
+        .arg(format!("--endpoints=https://{}", store.etcd(0)))
+        .args([format!("--cacert={}", at("ca.crt")), format!("--cert={}", at("admin.crt"))])
+        .args([format!("--key={}", at("admin.key")), "endpoint".to_owned(), "status".to_owned()])
+        .env("ETCDCTL_API", "3")
+        .output()
+        .expect("etcdctl");
+    let said = String::from_utf8_lossy(&status.stdout).into_owned() + &String::from_utf8_lossy(&status.stderr);
+    assert!(status.status.success() && said.contains("3.7.3"), "{said}");
+}
+
 /// Beside Kubernetes: only with a certificate, objects as JSON, and not to be written.
 #[tokio::test(flavor = "multi_thread")]
 async fn beside_kubernetes_objects_are_for_reading() {

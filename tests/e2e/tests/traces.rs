@@ -11,8 +11,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use api_proto::etcd::etcdserverpb;
 use api_proto::otlp::{ExportTraceServiceRequest, Span, span};
 use bytes::Bytes;
+use http::uri::PathAndQuery;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -23,6 +25,7 @@ use prost::Message;
 use serde_json::json;
 use tests_e2e::Cluster;
 use tokio::net::TcpListener;
+use tonic::transport::Endpoint;
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const CLIENT: &str = "b7ad6b7169203331";
@@ -167,5 +170,40 @@ async fn the_opentelemetry_collector_takes_what_is_sent() -> Result<()> {
     let (post, propose, commit) = (of("POST")?, of("propose")?, of("commit")?);
     ensure!(post.2 == CLIENT && propose.2 == post.1 && commit.2 == propose.1, "{seen:?}");
     ensure!(post.0 == format!("m{}", (leader + 1) % 3 + 1) && commit.0 == format!("m{}", leader + 1), "{seen:?}");
+    Ok(())
+}
+
+/// The same through etcd's API.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_put_of_an_etcd_client_is_followed_too() -> Result<()> {
+    let (endpoint, collected) = collector().await?;
+    let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()), ("TRIREME_TRACE_SHARE", "0")];
+    let store = Cluster::store_with_variables(3, "http", &variables)?;
+    let follower = (store.leader().await? + 1) % 3;
+    let channel = Endpoint::from_shared(format!("http://{}", store.etcd(follower)))?.connect().await?;
+    let put = etcdserverpb::PutRequest { key: "traced".into(), value: "1".into(), ..Default::default() };
+    let mut request = tonic::Request::new(put);
+    request.metadata_mut().insert("traceparent", format!("00-{TRACE}-{CLIENT}-01").parse()?);
+    let mut client = tonic::client::Grpc::new(channel);
+    client.ready().await?;
+    let codec = tonic_prost::ProstCodec::<_, etcdserverpb::PutResponse>::default();
+    client.unary(request, PathAndQuery::from_static("/etcdserverpb.KV/Put"), codec).await?;
+
+    let begun = Instant::now();
+    let spans = loop {
+        let spans = collected.lock().expect("no panic").clone();
+        if spans.len() >= 3 {
+            break spans;
+        }
+        ensure!(begun.elapsed() < PATIENCE, "these spans came: {spans:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    let named = |name: &str| {
+        let found = spans.iter().map(|(_, span)| span).find(|span| span.name == name);
+        found.with_context(|| format!("no span {name} in {spans:?}"))
+    };
+    let (call, propose, commit) = (named("etcdserverpb.KV/Put")?, named("propose")?, named("commit")?);
+    ensure!(hex(&call.trace_id) == TRACE && hex(&call.parent_span_id) == CLIENT, "{call:?}");
+    ensure!(propose.parent_span_id == call.span_id && commit.parent_span_id == propose.span_id, "{spans:?}");
     Ok(())
 }

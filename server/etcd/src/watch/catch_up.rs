@@ -1,7 +1,6 @@
 //! A watch that reads on by itself: from a revision of the past, or because its stream is slow.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use api_proto::etcd::etcdserverpb as pb;
 use raft_state::Revision;
@@ -18,9 +17,9 @@ const EVENTS_MAX: usize = 512;
 
 /// Gives a watch what lies between `after` and the hub, then joins it.
 pub(super) async fn run(hub: Arc<Hub>, store: Arc<dyn Store>, watcher: Arc<Watcher>, after: Revision) {
-    let _behind = Behind::new(&hub.counts.behind);
     // What the watch does not want need not be read.
     let mut position = after.max(watcher.start.saturating_sub(1));
+    let behind = Behind::new(&hub, watcher.serial, position);
     if hub.join(&watcher, position) {
         return;
     }
@@ -32,7 +31,10 @@ pub(super) async fn run(hub: Arc<Hub>, store: Arc<dyn Store>, watcher: Arc<Watch
             }
             // The hub is further, so that there is something to read and this does not wait.
             match take(&mut *cursor, &watcher).await {
-                Ok(reached) => position = reached,
+                Ok(reached) => {
+                    position = reached;
+                    behind.reached(position);
+                }
                 Err(error) => break error,
             }
         },
@@ -67,18 +69,26 @@ async fn take(cursor: &mut dyn Cursor, watcher: &Arc<Watcher>) -> Result<Revisio
     Ok(batch.progress)
 }
 
-/// Counts one while it lives.
-pub(super) struct Behind<'a>(&'a AtomicU64);
+/// A watch that reads on by itself, while it lives.
+struct Behind<'a> {
+    hub: &'a Hub,
+    serial: u64,
+}
 
 impl<'a> Behind<'a> {
-    pub(super) fn new(counter: &'a AtomicU64) -> Self {
-        counter.fetch_add(1, Ordering::Relaxed);
-        Self(counter)
+    fn new(hub: &'a Hub, serial: u64, position: Revision) -> Self {
+        let behind = Self { hub, serial };
+        behind.reached(position);
+        behind
+    }
+
+    fn reached(&self, position: Revision) {
+        self.hub.counts.behind.lock().insert(self.serial, position);
     }
 }
 
 impl Drop for Behind<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.hub.counts.behind.lock().remove(&self.serial);
     }
 }

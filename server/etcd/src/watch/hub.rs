@@ -1,5 +1,6 @@
 //! The one place where a member follows its store's events for all watches of the face.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -29,8 +30,8 @@ pub(crate) struct Hub {
 pub(crate) struct Counts {
     pub(crate) streams: AtomicU64,
     pub(crate) watches: AtomicU64,
-    /// Watches that read on by themselves.
-    pub(crate) behind: AtomicU64,
+    /// How far those have come that read on by themselves, by their serial numbers.
+    pub(super) behind: Mutex<BTreeMap<u64, Revision>>,
     serial: AtomicU64,
 }
 
@@ -52,6 +53,18 @@ impl Hub {
         });
         tokio::spawn(hub.clone().run());
         hub
+    }
+
+    /// Watches that read on by themselves.
+    pub(crate) fn behind(&self) -> u64 {
+        self.counts.behind.lock().len() as u64
+    }
+
+    /// Revisions of the store that the slowest watch has not been given.
+    pub(crate) fn lag(&self, current: Revision) -> u64 {
+        let position = self.inner.lock().position;
+        let slowest = self.counts.behind.lock().values().copied().fold(position, Revision::min);
+        current.saturating_sub(slowest)
     }
 
     /// Names a watch.

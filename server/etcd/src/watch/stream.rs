@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use pb::watch_create_request::FilterType;
 use pb::watch_request::RequestUnion;
 use raft_state::{KeyRange, Revision};
 
-use super::catch_up::{self, Behind};
+use super::catch_up;
 use super::outbox::Outbox;
 use super::watcher::Watcher;
 use crate::Face;
@@ -81,7 +81,7 @@ impl Stream {
         B::Error: fmt::Display,
     {
         let face = self.face.clone();
-        let _counted = Behind::new(&face.hub.counts.streams);
+        let _counted = Counted::new(&face.hub.counts.streams);
         let outbox = self.outbox.clone();
         let mut ticks = tokio::time::interval(PROGRESS_EVERY);
         ticks.reset();
@@ -242,6 +242,22 @@ impl Stream {
     fn tell(&self, watch_id: i64, revision: Revision) {
         let header = Some(self.face.header(revision));
         self.outbox.control(pb::WatchResponse { header, watch_id, ..Default::default() });
+    }
+}
+
+/// Counts one while it lives.
+struct Counted<'a>(&'a AtomicU64);
+
+impl<'a> Counted<'a> {
+    fn new(counter: &'a AtomicU64) -> Self {
+        counter.fetch_add(1, Ordering::Relaxed);
+        Self(counter)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

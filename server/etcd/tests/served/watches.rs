@@ -229,6 +229,9 @@ async fn a_slow_reader_misses_nothing_and_holds_nobody_up() {
         let response: pb::WatchResponse = quick.next().await.unwrap();
         assert_eq!(response.events.len(), 1);
     }
+    let (_, metrics) = world.page("/metrics").await;
+    let lag = metrics.lines().find_map(|line| line.strip_prefix("trireme_etcd_watch_lag_revisions "));
+    assert!(lag.is_some_and(|lag| lag.parse::<u64>().unwrap() > 0), "{metrics}");
     let mut revisions = Vec::new();
     while revisions.len() < 100 {
         let response: pb::WatchResponse = slow.next().await.unwrap();

@@ -350,7 +350,7 @@ pub async fn start(options: Options, mut stop: watch::Receiver<bool>) -> Result<
     }
     tracing::info!(address = %api_listener.local_addr()?, "serving the API");
 
-    let router = match tracing {
+    let router = match tracing.clone() {
         Some(tracing) => faces.router.layer(from_fn_with_state(Arc::new(tracing), traces::traced)),
         None => faces.router,
     };
@@ -358,7 +358,7 @@ pub async fn start(options: Options, mut stop: watch::Receiver<bool>) -> Result<
     if let Some(port) = etcd {
         let member = etcd::Member { node: node.clone(), data_dir: data_dir.clone() };
         let face = etcd::face(node.clone(), member, node.cluster_id().to_owned(), serves);
-        work.serve(|closing| port.serve(face, closing));
+        work.serve(|closing| port.serve(face, tracing, closing));
     }
     if let Some(manager) = faces.manager {
         work.manage(|halting| server_manager::run(manager, halting));

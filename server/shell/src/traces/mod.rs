@@ -54,25 +54,32 @@ impl Args {
 }
 
 impl Tracing {
-    /// The span of a request that is to be traced.
-    fn begin(&self, request: &Request) -> Option<Span> {
+    /// The span of a request that is to be traced, by its name.
+    fn begin<B>(&self, request: &http::Request<B>, name: impl FnOnce() -> String) -> Option<Span> {
         let header = request.headers().get("traceparent").and_then(|header| header.to_str().ok());
         let parent = header.and_then(Context::parse);
         let is_drawn = || u64::from(rand::random::<u32>()) < self.below;
         // A client that says that it does not record is taken at its word.
         let is_traced = parent.map_or_else(is_drawn, |(_, recorded)| recorded);
         is_traced.then(|| {
-            let mut span = Span::of_request(parent.map(|(context, _)| context), request.method().to_string());
+            let mut span = Span::of_request(parent.map(|(context, _)| context), name());
             span.say("http.request.method", request.method().as_str());
             span.say("url.path", request.uri().path());
             span
         })
     }
+
+    /// The span of a call of etcd's API that is to be traced: by its service and method.
+    pub fn begin_call<B>(&self, request: &http::Request<B>) -> Option<Span> {
+        self.begin(request, || request.uri().path().trim_start_matches('/').to_owned())
+    }
 }
 
 /// Traces a request through the layers below.
 pub async fn traced(State(tracing): State<Arc<Tracing>>, request: Request, next: Next) -> Response {
-    let Some(mut span) = tracing.begin(&request) else { return next.run(request).await };
+    let Some(mut span) = tracing.begin(&request, || request.method().to_string()) else {
+        return next.run(request).await;
+    };
     let response = raft_trace::within(span.context(), next.run(request)).await;
     span.say("http.response.status_code", u64::from(response.status().as_u16()));
     if response.status().is_server_error() {

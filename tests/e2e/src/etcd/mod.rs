@@ -7,7 +7,7 @@ mod script;
 use std::path::{Path, PathBuf};
 
 pub use peer::Etcd;
-pub use script::{Subject, check, record};
+pub use script::{Subject, check, compare, record};
 
 /// A binary of the peers: in the folder that `TRIREME_PEERS` names, or on the path.
 pub fn binary(name: &str) -> Option<PathBuf> {

@@ -95,6 +95,26 @@ pub fn check(subject: &Subject, script: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Runs a script on two and compares what they print with each other, whatever the script says.
+///
+/// # Errors
+/// Names every command that printed something else on the second, with what it printed.
+pub fn compare(first: &Subject, second: &Subject, script: &Path) -> Result<()> {
+    let text = std::fs::read_to_string(script).with_context(|| format!("reading {}", script.display()))?;
+    let (one, other) = (tempfile::tempdir()?, tempfile::tempdir()?);
+    let mut failures = Vec::new();
+    for step in parse(&text) {
+        let expected = first.run(one.path(), &step.command)?;
+        let printed = second.run(other.path(), &step.command)?;
+        if printed != expected {
+            let (printed, expected) = (printed.join("\n"), expected.join("\n"));
+            failures.push(format!("line {} $ {}\n{printed}\n--- instead of\n{expected}", step.line, step.command));
+        }
+    }
+    ensure!(failures.is_empty(), "{} beside {}:\n{}", second.name, first.name, failures.join("\n\n"));
+    Ok(())
+}
+
 /// Writes what the commands print into the script.
 ///
 /// # Errors
