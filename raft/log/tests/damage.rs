@@ -76,13 +76,13 @@ fn fill_log(folder: &Path) -> (Vec<(u64, Bytes)>, Recovered) {
 /// Fills the state in several flushes, and takes a checkpoint.
 fn fill_state(root: &Path, checkpoint: &Path) -> (BTreeMap<u64, u128>, Applied) {
     let (store, mut state, _) = StateStore::open(root, Arc::new(TestKeyring)).unwrap();
-    let mut hashes = BTreeMap::from([(0, state.snapshot().hash())]);
+    let mut hashes = BTreeMap::from([(0, state.whole())]);
     let mut mark = Applied::default();
     for number in 0..RECORDS {
         let applied = state.apply(&[command(number)]);
         mark = Applied { index: number + 1, log_id: vec![1], membership: vec![2; 40] };
         store.write(&applied.delta, &mark).unwrap();
-        hashes.insert(mark.index, state.snapshot().hash());
+        hashes.insert(mark.index, state.whole());
         if number % 60 == 59 {
             store.flush().unwrap();
         }
@@ -189,7 +189,7 @@ async fn judge_state(opened: Result<(StateStore, State, Applied), raft_log::Erro
         Ok(opened) => opened,
         Err(error) => return detected(&error),
     };
-    assert_eq!(Some(&state.snapshot().hash()), truth.hashes.get(&applied.index), "at index {}", applied.index);
+    assert_eq!(Some(&state.whole()), truth.hashes.get(&applied.index), "at index {}", applied.index);
     if applied != truth.applied {
         assert!(applied.index < truth.applied.index);
         // `raft/node/src/rebuild.rs` refuses one that the log does not reach back to.

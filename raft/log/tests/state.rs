@@ -76,14 +76,14 @@ fn a_flushed_state_comes_back_whole_and_an_unflushed_one_at_an_earlier_index() {
     assert_eq!(applied, Applied::default());
     fill(&mut world);
     world.store.flush().unwrap();
-    let (live, hash, index) = (world.live(), world.state.snapshot().hash(), world.index);
+    let (live, hash, index) = (world.live(), world.state.whole(), world.index);
     world.put("later", plain("lost with the process"));
     drop(world);
     let (world, applied) = World::open(folder.path());
     // RocksDB may have flushed more on its own; never a mixture, as the hash at opening has shown.
     assert!(applied.index >= index);
     if applied.index == index {
-        assert_eq!((world.live(), world.state.snapshot().hash()), (live, hash));
+        assert_eq!((world.live(), world.state.whole()), (live, hash));
     }
     assert_eq!(applied.membership, vec![3]);
 }
@@ -156,13 +156,13 @@ fn a_checkpoint_is_installed_in_one_step() {
     let received = to.path().join("received");
     let applied = world.store.checkpoint(&received).unwrap();
     assert_eq!((applied.index, StateStore::inspect(&received).unwrap()), (world.index, applied.clone()));
-    let (live, hash) = (world.live(), world.state.snapshot().hash());
+    let (live, hash) = (world.live(), world.state.whole());
     world.put("later", plain("not in the checkpoint"));
 
     let root = to.path().join("state");
     let (other, _) = World::open(&root);
     let (state, installed) = other.store.install(&received, examined(&received)).unwrap();
-    assert_eq!((installed, state.snapshot().hash()), (applied.clone(), hash));
+    assert_eq!((installed, state.whole()), (applied.clone(), hash));
     drop(other);
     let (again, mark) = World::open(&root);
     assert_eq!((again.live(), mark), (live, applied));
@@ -230,11 +230,11 @@ async fn transactions_and_leases_come_back_in_their_places() {
     world.run(txn(vec![put("a", 5), put("b", 0), put("c", 5)]));
     world.run(txn(vec![put("b", 0), put("a", 0)]));
     world.store.flush().unwrap();
-    let (live, hash) = (world.live(), world.state.snapshot().hash());
+    let (live, hash) = (world.live(), world.state.whole());
     drop(world);
     let (mut world, _) = World::open(folder.path());
     let snapshot = world.state.snapshot();
-    assert_eq!((world.live(), snapshot.hash()), (live, hash));
+    assert_eq!((world.live(), world.state.whole()), (live, hash));
     assert_eq!(snapshot.leases().keys().copied().collect::<Vec<_>>(), [5]);
     assert_eq!(snapshot.attached(5).collect::<Vec<_>>(), ["c"]);
     // A page holds whole revisions, with the versions before.

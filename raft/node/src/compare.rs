@@ -98,12 +98,12 @@ impl Witness {
         // One that lags is compared another time.
         let _ = tokio::time::timeout(PATIENCE / 2, reached).await;
         let hash = self.trail.at(request.index);
-        if let (Some(hash), Ok(expected)) = (hash, <[u8; 16]>::try_from(&request.majority[..])) {
+        if let (Some(hash), Ok(expected)) = (hash, <[u8; 16]>::try_from(&request.whole_majority[..])) {
             self.obey(request.index, hash, u128::from_be_bytes(expected));
         }
         pb::CompareResponse {
             header,
-            hash: hash.map(|hash| hash.to_be_bytes().to_vec().into()).unwrap_or_default(),
+            whole: hash.map(|hash| hash.to_be_bytes().to_vec().into()).unwrap_or_default(),
             is_low: self.space.room() != Room::Enough,
             level: self.levels.own(),
         }
@@ -265,14 +265,14 @@ impl Comparer {
                 header: self.dialer.letterhead.to(*peer),
                 index,
                 refusing: refusing.map(wire::refusing_to),
-                majority: majority.clone().into(),
+                whole_majority: majority.clone().into(),
                 level: self.witness.levels.cluster(),
             };
             async move {
                 let mut client = self.dialer.client(*peer, address, Lane::Control).ok()?;
                 let answer = tokio::time::timeout(PATIENCE, client.compare(request)).await.ok()?.ok()?.into_inner();
                 self.dialer.letterhead.check(answer.header.as_ref()).ok()?;
-                let hash = <[u8; 16]>::try_from(&answer.hash[..]).ok().map(u128::from_be_bytes);
+                let hash = <[u8; 16]>::try_from(&answer.whole[..]).ok().map(u128::from_be_bytes);
                 Some((*peer, Heard { hash, is_low: answer.is_low, level: answer.level }))
             }
         });

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use parking_lot::{Condvar, Mutex};
+use raft_state::Command;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -30,7 +31,7 @@ struct Inner {
     hanging: BTreeSet<u64>,
     /// Bytes free.
     full: BTreeMap<u64, u64>,
-    astray: BTreeSet<u64>,
+    astray: BTreeMap<u64, fn(&Command) -> bool>,
     waiting: Vec<Waker>,
 }
 
@@ -65,14 +66,15 @@ impl Faults {
         self.inner.lock().full.get(&member).copied()
     }
 
-    /// Lets a member leave out the commands of the next entry with an object that it applies. Others, such as the opening of an
-    /// office, leave nothing that the hash of the state counts.
-    pub fn lead_astray(&self, member: u64) {
-        self.inner.lock().astray.insert(member);
+    /// Lets a member leave out the commands of the next entry that it applies with one such among them.
+    pub fn lead_astray(&self, member: u64, by: fn(&Command) -> bool) {
+        self.inner.lock().astray.insert(member, by);
     }
 
-    pub(crate) fn goes_astray(&self, member: u64) -> bool {
-        self.inner.lock().astray.remove(&member)
+    pub(crate) fn goes_astray(&self, member: u64, command: &Command) -> bool {
+        let mut inner = self.inner.lock();
+        let goes = inner.astray.get(&member).is_some_and(|by| by(command));
+        goes && inner.astray.remove(&member).is_some()
     }
 
     /// Waits while a disk hangs.

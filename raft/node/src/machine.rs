@@ -1,6 +1,7 @@
 //! The state machine as openraft wants it. Applying happens on a thread of its own: neither a large entry nor a database
 //! that makes room for it delays the Raft core.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use openraft::alias::SnapshotOf;
 use openraft::storage::{ApplyResponder, EntryResponder, RaftStateMachine};
 use openraft::{OptionalSend, RaftSnapshotBuilder};
 use raft_log::{StateStore, codec};
+use raft_state::whole::digest_of_words;
 use raft_state::{Action, Command, CommandId, Epoch, Event, Feed, Keyring, ObjectCommand, Revision, Stamped, State};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
@@ -39,7 +41,7 @@ pub(crate) struct Applied {
     pub(crate) revision: Revision,
     /// The epoch in force there.
     pub(crate) epoch: Epoch,
-    /// Over everything that lives there.
+    /// Over the whole state there.
     pub(crate) hash: u128,
 }
 
@@ -78,6 +80,19 @@ fn encode_membership(membership: &StoredMembership) -> Vec<u8> {
     let record: StoredMembershipRecord =
         (membership.log_id().as_ref().map(stored_id), StoredVoters::from(membership.membership()));
     codec::encode(&record)
+}
+
+/// What the membership adds to the hash over the whole state: where it was written, and who votes and who learns by it.
+fn digest_of_membership(stored: &StoredMembership) -> u128 {
+    let membership = stored.membership();
+    let (at, term) = stored.log_id().as_ref().map_or((0, 0), |id| (id.index + 1, id.leader_id.term));
+    let mut words = vec![at, term];
+    let learners: BTreeSet<u64> = membership.learner_ids().collect();
+    for ids in membership.get_joint_config().iter().chain([&learners]) {
+        words.push(ids.len() as u64);
+        words.extend(ids);
+    }
+    digest_of_words(b'M', &words)
 }
 
 fn decode_membership(bytes: &[u8]) -> io::Result<StoredMembership> {
@@ -139,8 +154,8 @@ pub(crate) struct Audience {
     pub(crate) fence: Fence,
     /// For tests: who sees what is applied.
     pub(crate) ground: Option<Arc<dyn Ground>>,
-    /// For tests: whether to leave the next entry's commands out.
-    pub(crate) goes_astray: Box<dyn Fn() -> bool + Send + Sync>,
+    /// For tests: whether to leave out the commands of an entry with this one.
+    pub(crate) goes_astray: Box<dyn Fn(&Command) -> bool + Send + Sync>,
 }
 
 /// The state under a folder. Blocks: it is read whole.
@@ -165,7 +180,7 @@ pub(crate) fn open(folder: &Path, loaded: Loaded, keyring: Arc<dyn Keyring>, aud
     let checkpoints = Arc::new(Checkpoints::open(&folder.join("snapshots"), store.clone(), metrics.clone())?);
     let snapshot = state.snapshot();
     let (view, feed) = View::new(snapshot, store.clone(), keyring);
-    let (position_sender, position_receiver) = watch::channel(position);
+    let (position_sender, position_receiver) = watch::channel(position.clone());
     let (applied_sender, applied) = watch::channel(Applied::default());
     let (jobs, queue) = mpsc::unbounded_channel();
     let applier = Applier {
@@ -180,6 +195,7 @@ pub(crate) fn open(folder: &Path, loaded: Loaded, keyring: Arc<dyn Keyring>, aud
         fence,
         ground,
         goes_astray,
+        of_membership: digest_of_membership(&position.last_membership),
         position: position_sender,
         applied: applied_sender,
     };
@@ -208,8 +224,10 @@ struct Applier {
     trail: Arc<Trail>,
     fence: Fence,
     ground: Option<Arc<dyn Ground>>,
-    goes_astray: Box<dyn Fn() -> bool + Send + Sync>,
+    goes_astray: Box<dyn Fn(&Command) -> bool + Send + Sync>,
     position: watch::Sender<SnapshotMeta>,
+    /// The summand of the membership in the hash over the whole state.
+    of_membership: u128,
     applied: watch::Sender<Applied>,
 }
 
@@ -281,13 +299,16 @@ impl Applier {
         let ids: Vec<(CommandId, usize)> =
             proposals.iter().filter_map(|p| p.first().map(|first| (first.id, p.len()))).collect();
         let mut commands: Vec<Stamped> = proposals.into_iter().flatten().collect();
-        if commands.iter().any(|stamped| matches!(stamped.command, Command::Object(_))) && (self.goes_astray)() {
+        if commands.iter().any(|stamped| (self.goes_astray)(&stamped.command)) {
             commands.clear();
         }
         let mut applied = self.state.apply(&commands);
         if let Some(membership) = &membership {
             let ids = |m: &StoredMembership| m.membership().nodes().map(|(id, _)| *id).collect::<Vec<_>>();
             self.state.membership(&ids(&self.position.borrow().last_membership), &ids(membership), &mut applied);
+        }
+        if let Some(membership) = &membership {
+            self.of_membership = digest_of_membership(membership);
         }
         self.position.send_modify(|position| {
             position.last_log_id = Some(entry.log_id);
@@ -300,7 +321,7 @@ impl Applier {
         if let Some((_, to)) = applied.delta.compacted {
             self.compact(to);
         }
-        self.trail.push(entry.log_id.index, self.state.snapshot().hash());
+        self.trail.push(entry.log_id.index, self.whole());
         self.pass(&entry.log_id, Some((&commands, &applied)));
         events.extend(applied.events);
         let mut outcomes = applied.outcomes.into_iter();
@@ -328,7 +349,9 @@ impl Applier {
         let examined =
             checkpoint.take_examined().ok_or_else(|| io::Error::other("a snapshot that nobody has checked"))?;
         let (state, applied) = self.store.install(checkpoint.path(), examined)?;
-        self.position.send_replace(decode_applied(&applied)?);
+        let position = decode_applied(&applied)?;
+        self.of_membership = digest_of_membership(&position.last_membership);
+        self.position.send_replace(position);
         self.state = state;
         self.checkpoints.outdate();
         self.feed.reset(self.state.snapshot());
@@ -342,10 +365,15 @@ impl Applier {
         Ok(())
     }
 
+    /// The hash by which members compare their states.
+    fn whole(&self) -> u128 {
+        self.state.whole().wrapping_add(self.of_membership)
+    }
+
     /// What came before says nothing about the state that is here now.
     fn begin_trail(&self) {
         if let Some(last) = self.position.borrow().last_log_id {
-            self.trail.begin(last.index, self.state.snapshot().hash());
+            self.trail.begin(last.index, self.whole());
         }
     }
 
@@ -366,7 +394,7 @@ impl Applier {
     fn announce(&self) {
         let snapshot = self.state.snapshot();
         let index = self.position.borrow().last_log_id.map_or(0, |id| id.index);
-        let (revision, epoch, hash) = (snapshot.revision(), snapshot.epoch(), snapshot.hash());
+        let (revision, epoch, hash) = (snapshot.revision(), snapshot.epoch(), self.whole());
         self.retired.set(snapshot.roster().retired());
         self.applied.send_replace(Applied { index, revision, epoch, hash });
     }

@@ -75,7 +75,7 @@ pub struct StateHash {
     pub index: u64,
     /// The store's revision there.
     pub revision: Revision,
-    /// Over all live entries and leases.
+    /// Over the whole state.
     pub hash: u128,
 }
 
@@ -107,7 +107,7 @@ impl Node {
         self.id
     }
 
-    /// The hash over all that lives in the store, with the log index as of which it holds.
+    /// The hash over the whole state, with the log index as of which it holds.
     pub fn state_hash(&self) -> StateHash {
         let Applied { index, revision, hash, .. } = *self.applied.borrow();
         StateHash { index, revision, hash }

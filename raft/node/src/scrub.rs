@@ -83,8 +83,8 @@ impl Scrubber {
         self.pieces_at(rate, move || {
             let before = sum.bytes;
             state.recount(&mut sum, PIECE_BYTES);
-            if sum.is_whole && sum.hash != state.hash() {
-                let detail = format!("what lives in it has hash {:032x}, not {:032x}", sum.hash, state.hash());
+            if sum.is_whole && sum.hash != state.sum() {
+                let detail = format!("what lives in it has hash {:032x}, not {:032x}", sum.hash, state.sum());
                 return Err(Error::Damaged { what: "the state in memory", detail });
             }
             Ok((sum.bytes - before, sum.is_whole))

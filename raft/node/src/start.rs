@@ -447,7 +447,7 @@ async fn open(config: &NodeConfig, shared: &Shared) -> Result<Stores, Trouble> {
         trail: shared.trail.clone(),
         fence: Fence::new(&folder, shared.hooks.exit.clone()),
         ground: shared.hooks.ground.clone(),
-        goes_astray: Box::new(move || astray.as_ref().is_some_and(|faults| faults.goes_astray(id))),
+        goes_astray: Box::new(move |command| astray.as_ref().is_some_and(|faults| faults.goes_astray(id, command))),
     };
     let work = move || {
         let lock = if ground.is_some() { None } else { Some(raft_log::Folder::lock(&folder)?) };

@@ -20,6 +20,39 @@ async fn mortals() -> (Cluster, Ends) {
     (cluster, ends)
 }
 
+fn is_object(command: &Command) -> bool {
+    matches!(command, Command::Object(_))
+}
+
+fn opens_an_office(command: &Command) -> bool {
+    matches!(command, Command::OpenLeaseOffice { .. } | Command::OpenEpoch { .. })
+}
+
+fn mints_a_member(command: &Command) -> bool {
+    matches!(command, Command::MintMember)
+}
+
+/// What lives is the same on all: an office that one of them has not seen opened, an id that it would give out once more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_that_knows_another_office_or_member_is_fenced_within_a_second() {
+    let opening = (opens_an_office as fn(&Command) -> bool, Command::OpenEpoch { holder: 1 });
+    for (left_out, command) in [opening, (mints_a_member, Command::MintMember)] {
+        let (cluster, ends) = mortals().await;
+        let leader = cluster.leader().await;
+        cluster.create_any(leader).await;
+        let victim = cluster.follower().await;
+        cluster.faults.lead_astray(victim, left_out);
+        let at = Instant::now();
+        let other = (1..=3).find(|id| *id != victim).expect("another");
+        let opened = cluster.node(other).propose(vec![command.clone()], Instant::now() + PATIENCE).await;
+        opened.expect("an outcome");
+        let (who, why) = until("the fence", || ends.lock().expect("a list").first().cloned()).await;
+        let after = at.elapsed();
+        eprintln!("{command:?} left out: found after {after:?}");
+        assert!(who == victim && why.contains("that of a majority"), "{who}: {why}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_member_whose_state_differs_is_fenced_within_a_second_and_rebuilt() {
     for leads in [false, true] {
@@ -27,7 +60,7 @@ async fn a_member_whose_state_differs_is_fenced_within_a_second_and_rebuilt() {
         let leader = cluster.leader().await;
         let victim = if leads { leader } else { cluster.follower().await };
         cluster.create_any(leader).await;
-        cluster.faults.lead_astray(victim);
+        cluster.faults.lead_astray(victim, is_object);
         // Taken by another than the victim: what that one says of its own writes is not to be believed any more.
         let other = (1..=3).find(|id| *id != victim).expect("another");
         let at = Instant::now();

@@ -108,6 +108,14 @@ impl State {
         self.live.clone()
     }
 
+    pub(crate) fn live(&self) -> &Snapshot {
+        &self.live
+    }
+
+    pub(crate) fn window_sum(&self) -> u128 {
+        self.window.sum()
+    }
+
     /// The keys that open sealed values.
     pub fn keyring(&self) -> &Arc<dyn Keyring> {
         &self.keyring

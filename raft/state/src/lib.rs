@@ -25,6 +25,7 @@ pub mod roster;
 pub mod seal;
 pub mod snapshot;
 pub mod txn;
+pub mod whole;
 pub mod window;
 
 pub use apply::{Applied, Stamped, State};

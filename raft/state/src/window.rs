@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::whole::digest_of_words;
 use crate::{CommandId, Outcome, Refusal};
 
 /// Outcomes kept for one boot. Far above what a master can have in flight within a deadline.
@@ -19,6 +20,8 @@ struct Boot {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Window {
     boots: BTreeMap<u64, Boot>,
+    /// Sum of the digests of all outcomes and marks, wrapping.
+    sum: u128,
 }
 
 impl Window {
@@ -33,7 +36,15 @@ impl Window {
 
     /// Remembers an outcome.
     pub fn remember(&mut self, id: CommandId, outcome: Outcome) {
-        self.boots.entry(id.boot).or_default().outcomes.insert(id.sequence, outcome);
+        self.sum = self.sum.wrapping_add(outcome.digest(id));
+        if let Some(before) = self.boots.entry(id.boot).or_default().outcomes.insert(id.sequence, outcome) {
+            self.sum = self.sum.wrapping_sub(before.digest(id));
+        }
+    }
+
+    /// Summand of the hash over the whole state.
+    pub fn sum(&self) -> u128 {
+        self.sum
     }
 
     /// Forgets every sequence of a boot up to `low_water`, and what exceeds the bound. Returns the mark when it rose.
@@ -45,11 +56,22 @@ impl Window {
         if mark <= entry.low_water {
             return None;
         }
+        let risen = digest_of_mark(boot, mark).wrapping_sub(digest_of_mark(boot, entry.low_water));
+        self.sum = self.sum.wrapping_add(risen);
         entry.low_water = mark;
         while let Some(first) = entry.outcomes.first_entry().filter(|first| *first.key() <= mark) {
-            first.remove();
+            let (sequence, outcome) = first.remove_entry();
+            self.sum = self.sum.wrapping_sub(outcome.digest(CommandId { boot, sequence }));
         }
         Some(mark)
+    }
+}
+
+/// A boot without a mark adds nothing.
+fn digest_of_mark(boot: u64, mark: u64) -> u128 {
+    match mark {
+        0 => 0,
+        mark => digest_of_words(b'W', &[boot, mark]),
     }
 }
 
