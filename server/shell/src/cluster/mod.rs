@@ -1,10 +1,9 @@
 //! `trireme cluster`: who the masters are, and how they come and go.
 
-mod access;
-mod output;
+pub mod access;
+pub mod output;
 mod recover;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -105,13 +104,4 @@ async fn add(client: &Client, output: Output, name: Option<String>, replica: boo
     let request = v1::CreateTokenRequest { ttl_s, replica, name: name.clone().unwrap_or_default() };
     let token = client.create_token(request).await.context("making a token")?;
     output.token(&token, name.as_deref().unwrap_or("<name>"), replica)
-}
-
-/// Where an administrator's kubeconfig is looked for.
-fn default_kubeconfig() -> PathBuf {
-    let named = std::env::var_os("KUBECONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
-    named.unwrap_or_else(|| {
-        let dir = std::env::var_os("TRIREME_DIR").map_or_else(|| PathBuf::from(".trireme"), PathBuf::from);
-        dir.join("kubeconfig")
-    })
 }

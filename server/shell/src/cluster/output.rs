@@ -23,7 +23,7 @@ impl FromStr for Output {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
-            "table" | "wide" => Ok(Self::Table),
+            "table" | "wide" | "text" => Ok(Self::Table),
             "json" => Ok(Self::Json),
             "yaml" => Ok(Self::Yaml),
             _ => Err("one of table, json, yaml".to_owned()),

@@ -33,7 +33,9 @@ pub struct Recover {
 
 impl Recover {
     pub async fn run(self, output: Output) -> Result<()> {
-        let keyring = Arc::new(Keyring::open(&self.tls_dir.join("secrets.key"))?);
+        let keyring = Keyring::open(&self.tls_dir.join("secrets.key"));
+        let keyring = keyring.context("--tls-dir is to name the folder that the survivor was started with");
+        let keyring = Arc::new(keyring?);
         let surveyed = raft_node::survey(&self.data_dir, keyring.clone()).await;
         let survivor = surveyed.with_context(|| format!("looking at {}", self.data_dir.display()))?;
         let alive = alive(&survivor).await;

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use super::file;
+use super::{file, of_file};
 use crate::backups::{ChunkReader, Place, S3Args, location};
+use crate::cluster::output::Output;
 
 /// `trireme snapshot fetch`
 #[derive(Debug, clap::Args)]
@@ -22,7 +23,7 @@ pub(super) struct Args {
 }
 
 /// The file gets its name once it is whole.
-pub(super) async fn run(args: &Args) -> Result<()> {
+pub(super) async fn run(args: &Args, output: Output) -> Result<()> {
     if args.file.exists() {
         bail!("{} exists: choose another name, or remove it first", args.file.display());
     }
@@ -43,6 +44,9 @@ pub(super) async fn run(args: &Args) -> Result<()> {
         written
     });
     let summary = summary.await?;
+    if output.value(&of_file(&args.file, &summary)?) {
+        return Ok(());
+    }
     say!(
         "fetched {}: {} bytes, {} keys as of revision {}",
         args.file.display(),

@@ -83,7 +83,9 @@ pub(super) async fn open(name: &str, s3: &S3Args) -> Result<Sound> {
 /// Reads a file to its end and checks all of it.
 pub(super) fn read(path: &Path) -> Result<Sound> {
     let name = || format!("{}", path.display());
-    let mut file = File::open(path).with_context(name)?;
+    let mut file = File::open(path).with_context(|| {
+        format!("opening {} (`trireme snapshot list` shows what masters keep at a place)", path.display())
+    })?;
     let bytes = file.metadata().with_context(name)?.len();
     let mut first = Vec::new();
     (&mut file).take(4096).read_to_end(&mut first).with_context(name)?;

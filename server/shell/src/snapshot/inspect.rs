@@ -4,31 +4,22 @@ use anyhow::Result;
 
 use super::file::{self, Summary};
 use crate::backups::S3Args;
+use crate::cluster::output::Output;
 
 /// `trireme snapshot inspect`
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The backup: a file, or `s3://bucket/prefix/name`.
     file: String,
-    /// How to print it.
-    #[arg(long, short, value_enum, default_value_t = Output::Text)]
-    output: Output,
     #[command(flatten)]
     s3: S3Args,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Output {
-    Text,
-    Json,
-}
-
 /// Reads all of it; a damaged one is an error that says where.
-pub(super) async fn run(args: &Args) -> Result<()> {
+pub(super) async fn run(args: &Args, output: Output) -> Result<()> {
     let summary = file::open(&args.file, &args.s3).await?.summary;
-    match args.output {
-        Output::Json => say!("{}", serde_json::to_string_pretty(&summary)?),
-        Output::Text => print(&summary),
+    if !output.value(&serde_json::to_value(&summary)?) {
+        print(&summary);
     }
     Ok(())
 }

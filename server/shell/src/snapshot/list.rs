@@ -1,8 +1,10 @@
 //! `trireme snapshot list`
 
 use anyhow::Result;
+use serde_json::{Value, json};
 
-use crate::backups::{Location, Place, S3Args};
+use crate::backups::{Kept, Location, Place, S3Args};
+use crate::cluster::output::Output;
 
 /// `trireme snapshot list`
 #[derive(Debug, clap::Args)]
@@ -15,8 +17,12 @@ pub(super) struct Args {
 }
 
 /// Oldest first.
-pub(super) async fn run(args: &Args) -> Result<()> {
+pub(super) async fn run(args: &Args, output: Output) -> Result<()> {
     let all = Place::open(&args.place, &args.s3)?.list(None).await?;
+    let value = |kept: &Kept| json!({"name": kept.name, "takenS": kept.taken_s, "revision": kept.revision, "bytes": kept.bytes});
+    if output.value(&Value::Array(all.iter().map(value).collect())) {
+        return Ok(());
+    }
     if all.is_empty() {
         say!("no backups lie in {}", args.place);
         return Ok(());

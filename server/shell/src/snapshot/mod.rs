@@ -7,18 +7,21 @@ mod list;
 mod restore;
 mod save;
 
-use std::path::PathBuf;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use api_client::{Client, Options, Tls};
+use api_client::Client;
+use serde_json::Value;
 
-use crate::local::Layout;
-use crate::pki::Pair;
+use crate::cluster::access;
+use crate::cluster::output::Output;
 
 /// `trireme snapshot …`
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// How to print: table, json, yaml.
+    #[arg(short, long, global = true, default_value = "table")]
+    output: Output,
     #[command(subcommand)]
     command: Command,
 }
@@ -39,14 +42,15 @@ enum Command {
 
 /// Runs the command.
 pub async fn run(args: Args) -> Result<()> {
+    let output = args.output;
     match args.command {
-        Command::Save(args) => save::run(args).await,
-        Command::Inspect(args) => inspect::run(&args).await,
-        Command::List(args) => list::run(&args).await,
-        Command::Fetch(args) => fetch::run(&args).await,
+        Command::Save(args) => save::run(args, output).await,
+        Command::Inspect(args) => inspect::run(&args, output).await,
+        Command::List(args) => list::run(&args, output).await,
+        Command::Fetch(args) => fetch::run(&args, output).await,
         Command::Restore(args) => {
             let sound = file::open(&args.file, &args.s3).await?;
-            blocking(move || restore::run(&args, sound)).await
+            blocking(move || restore::run(&args, sound, output)).await
         }
     }
 }
@@ -78,18 +82,22 @@ impl Connection {
             if !self.dir.join("cluster.json").exists() {
                 bail!("no cluster in {}: name one with --dir, or masters with --master", self.dir.display());
             }
-            let layout = Layout::open(&self.dir)?;
-            (0..layout.shape.masters).map(|index| layout.api(index).to_string()).collect()
+            access::masters_of(&self.dir)?
         } else {
             self.masters.clone()
         };
         let ca = self.ca.clone().unwrap_or_else(|| self.dir.join("ca.crt"));
-        let ca_pem = std::fs::read_to_string(&ca).with_context(|| format!("reading {}", ca.display()))?;
-        let pair = Pair::read(&self.identity.clone().unwrap_or_else(|| self.dir.join("admin")))?;
-        let tls = Tls { ca_pem, cert_pem: pair.cert_pem, key_pem: pair.key_pem };
-        let deadline = Duration::from_secs(30);
-        Client::new(&Options { masters, tls: Some(tls), deadline }).context("setting up the client")
+        let identity = self.identity.clone().unwrap_or_else(|| self.dir.join("admin"));
+        let options = access::with_certificates(masters, &ca, &identity)?;
+        Client::new(&options).context("setting up the client")
     }
+}
+
+/// A backup in a file, for machines: what is in it, and where it lies.
+fn of_file(path: &Path, summary: &file::Summary) -> Result<Value> {
+    let mut value = serde_json::to_value(summary)?;
+    value["file"] = path.display().to_string().into();
+    Ok(value)
 }
 
 /// Reads a passphrase: the first line of a file.

@@ -9,10 +9,12 @@ use raft_backup::{Contents, Shift};
 use raft_node::seed::{Seed, plant};
 use raft_state::port::Member;
 use raft_state::{Keyring as _, Payload};
+use serde_json::json;
 
 use super::file::Sound;
 use super::passphrase;
 use crate::backups::S3Args;
+use crate::cluster::output::Output;
 use crate::keyring::Keyring;
 use crate::local::Layout;
 use crate::server::FirstMember;
@@ -54,7 +56,7 @@ pub(super) struct Args {
 }
 
 /// Makes nothing unless all is in order.
-pub(super) fn run(args: &Args, mut sound: Sound) -> Result<()> {
+pub(super) fn run(args: &Args, mut sound: Sound, output: Output) -> Result<()> {
     let target = args.dir.as_ref().or(args.data_dir.as_ref()).context("where to? Give --dir or --data-dir")?;
     if target.exists() {
         bail!("{} exists: a restore never overwrites anything; name a folder that is not there yet", target.display());
@@ -69,6 +71,11 @@ pub(super) fn run(args: &Args, mut sound: Sound) -> Result<()> {
     match &args.dir {
         Some(dir) => local(args, dir, keyring, &seed)?,
         None => one(args, target, keyring, &seed)?,
+    }
+    let restored =
+        json!({"folder": target.display().to_string(), "keys": keys, "leases": leases, "revision": revision});
+    if output.value(&restored) {
+        return Ok(());
     }
     say!("restored {keys} keys and {leases} leases at revision {revision}; everything before is compacted");
     match &args.dir {

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use api_client::{Backup, v1};
 
-use super::{Connection, file, passphrase};
+use super::{Connection, file, of_file, passphrase};
+use crate::cluster::output::Output;
 
 /// How often a backup that breaks off is begun again, at another master perhaps.
 const ATTEMPTS: usize = 3;
@@ -35,7 +36,7 @@ enum Format {
 }
 
 /// Takes the backup, reads it again, and only then gives it its name.
-pub(super) async fn run(args: Args) -> Result<()> {
+pub(super) async fn run(args: Args, output: Output) -> Result<()> {
     if args.file.exists() {
         bail!("{} exists: choose another name, or remove it first", args.file.display());
     }
@@ -72,6 +73,9 @@ pub(super) async fn run(args: Args) -> Result<()> {
     fs::rename(&partial, &args.file).with_context(|| format!("writing {}", args.file.display()))?;
     let folder = args.file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(folder)?.sync_all()?;
+    if output.value(&of_file(&args.file, &summary)?) {
+        return Ok(());
+    }
     say!("saved {}: {bytes} bytes, {} keys as of revision {}", args.file.display(), summary.keys, summary.revision);
     if summary.sealed > 0 && summary.keys_wrapped == Some(false) {
         say!("{} of its values are encrypted: keep a copy of secrets.key where the backup is not", summary.sealed);
