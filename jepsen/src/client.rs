@@ -98,7 +98,8 @@ impl Session {
     /// # Errors
     /// When it does not answer.
     pub async fn connection(&mut self, master: usize) -> anyhow::Result<Client> {
-        if let Some(client) = &self.connections[master] {
+        // One that was ended properly is known to be of no use, as any client knows.
+        if let Some(client) = self.connections[master].as_ref().filter(|client| !client.is_closed()) {
             return Ok(client.clone());
         }
         let cluster = &self.world.cluster;

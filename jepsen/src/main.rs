@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
+use jepsen::cluster::compose::{self, Compose};
 use jepsen::cluster::disk::Disk;
 use jepsen::cluster::network::{self, Link, Network};
 use jepsen::cluster::{Loopback, Site};
@@ -41,6 +42,10 @@ struct Arguments {
     /// All masters on loopback, also where each could have a network namespace of its own.
     #[arg(long)]
     loopback: bool,
+    /// The compose cluster, with the faults that containers know: docker-compose.yml under this machine's docker engine, or one
+    /// that is started for it.
+    #[arg(long, conflicts_with_all = ["loopback", "latency", "planted"])]
+    compose: bool,
     /// The first of forty ports on loopback.
     #[arg(long, default_value_t = 26_000)]
     base_port: u16,
@@ -58,7 +63,8 @@ struct Arguments {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     // Before any thread is there: all of them shall live in the clients' namespace.
-    let apart = if arguments.loopback { Err(anyhow::anyhow!("as asked")) } else { network::enter() };
+    let apart =
+        if arguments.loopback || arguments.compose { Err(anyhow::anyhow!("as asked")) } else { network::enter() };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -100,8 +106,16 @@ async fn interrupted() -> anyhow::Error {
     anyhow::anyhow!("interrupted")
 }
 
-/// Namespaces where this machine lets us, else loopback.
-fn site(masters: usize, seed: u64, arguments: &Arguments, apart: &Result<()>) -> Arc<dyn Site> {
+/// The compose cluster when it is asked for; else namespaces where this machine lets us, else loopback.
+fn site(masters: usize, seed: u64, arguments: &Arguments, apart: &Result<()>) -> Result<Arc<dyn Site>> {
+    if arguments.compose {
+        return Ok(Arc::new(Compose::new().context("the compose cluster cannot be had here")?));
+    }
+    Ok(processes(masters, seed, arguments, apart))
+}
+
+/// A place for processes.
+fn processes(masters: usize, seed: u64, arguments: &Arguments, apart: &Result<()>) -> Arc<dyn Site> {
     let late = Duration::from_millis(arguments.latency);
     let made = match apart {
         Ok(()) => Network::new(masters, seed, Link { late_min: late, late_max: late, ..Link::default() }),
@@ -117,11 +131,13 @@ fn site(masters: usize, seed: u64, arguments: &Arguments, apart: &Result<()>) ->
 }
 
 /// Those that are possible here; says which are not, and why.
-fn possible(nemeses: Vec<&'static Nemesis>, site: &dyn Site, disks: bool) -> Vec<&'static Nemesis> {
+fn possible(nemeses: Vec<&'static Nemesis>, site: &dyn Site, disks: bool, named: bool) -> Vec<&'static Nemesis> {
     let mut kept = Vec::new();
     for nemesis in nemeses {
         match nemesis.need.lacks(site, disks) {
             None => kept.push(nemesis),
+            // Nobody asked for what belongs to another kind of place.
+            Some(_) if !named && nemesis.need.is_elsewhere(site) => {}
             Some(why) => say(&format!("SKIPPED: nemesis {}: {why}", nemesis.name)),
         }
     }
@@ -133,7 +149,7 @@ fn speakable(mut workloads: Vec<&'static Workload>, etcd: bool) -> Vec<&'static 
     workloads.retain(|workload| {
         let possible = workload.need == workloads::Need::Nothing || etcd;
         if !possible {
-            say(&format!("SKIPPED: workload {}: this binary does not serve etcd's API", workload.name));
+            say(&format!("SKIPPED: workload {}: masters do not serve etcd's API here", workload.name));
         }
         possible
     });
@@ -148,30 +164,33 @@ async fn run(arguments: Arguments, apart: Result<()>) -> Result<usize> {
         return Ok(0);
     }
     let sizes = match arguments.masters {
+        None | Some(compose::MASTERS) if arguments.compose => vec![compose::MASTERS],
+        Some(other) if arguments.compose => bail!("--masters {other}: the compose cluster has {}", compose::MASTERS),
         None => vec![3, 5],
         Some(masters @ (3 | 5)) => vec![masters],
         Some(other) => bail!("--masters {other}: 3 or 5"),
     };
     let seed = arguments.seed.unwrap_or_else(|| rand::random::<u32>().into());
     let length = Duration::from_secs_f64(arguments.minutes * 60.0 / sizes.len() as f64);
-    let disks = Disk::possible().inspect_err(|why| say(&format!("ordinary disks: {why:#}"))).is_ok();
+    let disks =
+        !arguments.compose && Disk::possible().inspect_err(|why| say(&format!("ordinary disks: {why:#}"))).is_ok();
     if let Some(bug) = &arguments.planted {
-        let make = |masters, seed| site(masters, seed, &arguments, &apart);
+        let make = |masters, seed| processes(masters, seed, &arguments, &apart);
         planted::run(Some(bug.as_str()).filter(|bug| *bug != "all"), &make, disks).await?;
         return Ok(0);
     }
-    let etcd = cluster::speaks_etcd()?;
+    let etcd = !arguments.compose && cluster::speaks_etcd()?;
     let mut anomalies = 0;
     for masters in sizes {
         say(&format!("seed {seed}, {masters} masters, {:.0} s", length.as_secs_f64()));
-        let site = site(masters, seed, &arguments, &apart);
+        let site = site(masters, seed, &arguments, &apart)?;
         let nemeses = chosen(&arguments.nemesis, nemeses::ALL, nemeses::named)?;
         let plan = Plan {
             masters,
             length,
             seed,
             workloads: speakable(chosen(&arguments.workload, workloads::ALL, workloads::named)?, etcd),
-            nemeses: possible(nemeses, &*site, disks),
+            nemeses: possible(nemeses, &*site, disks, !arguments.nemesis.is_empty()),
             site,
             disks,
             environment: Vec::new(),
@@ -220,13 +239,13 @@ fn write(folder: &std::path::Path, finished: &Finished, again: &str) -> Result<(
 }
 
 fn replay(arguments: &Arguments, seed: u64, masters: usize) -> String {
-    let sizes = if arguments.masters.is_some() { 1.0 } else { 2.0 };
+    let sizes = if arguments.masters.is_some() || arguments.compose { 1.0 } else { 2.0 };
     let mut command = format!("./x chaos --seed {seed} --masters {masters} --minutes {}", arguments.minutes / sizes);
     if arguments.latency > 0 {
         command.push_str(&format!(" --latency {}", arguments.latency));
     }
-    if arguments.loopback {
-        command.push_str(" --loopback");
+    for (option, given) in [(" --loopback", arguments.loopback), (" --compose", arguments.compose)] {
+        command.push_str(if given { option } else { "" });
     }
     for (option, names) in [("workload", &arguments.workload), ("nemesis", &arguments.nemesis)] {
         if !names.is_empty() {

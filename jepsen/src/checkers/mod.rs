@@ -8,6 +8,7 @@ mod deployments;
 mod leases;
 pub mod linearizable;
 mod locks;
+mod nodes;
 mod orders;
 mod replicas;
 mod revisions;
@@ -107,6 +108,7 @@ pub static ALL: &[&Checker] = &[
     &locks::CHECKER,
     &watches::CHECKER,
     &deployments::CHECKER,
+    &nodes::CHECKER,
     &revisions::CHECKER,
     &replicas::CHECKER,
     &backups::CHECKER,

@@ -2,6 +2,7 @@
 
 mod certificates;
 pub mod clock;
+pub mod compose;
 pub mod disk;
 pub mod network;
 mod orders;
@@ -93,9 +94,13 @@ impl Cluster {
         let folder = tempfile::Builder::new().prefix("trireme-chaos-").tempdir()?;
         let folder = if options.keep { Folder::Kept(folder.keep()) } else { Folder::Temporary(folder) };
         let Options { masters, nodes, site, environment, disks, etcd, clocks, .. } = options;
-        let addresses: Vec<String> = (0..masters).map(|index| site.api(index).ip().to_string()).collect();
-        certificates::issue(folder.path(), masters, nodes, &addresses)?;
         let admin = folder.path().join("admin");
+        if let Some(containers) = site.containers() {
+            containers.up(&environment, &admin)?;
+        } else {
+            let addresses: Vec<String> = (0..masters).map(|index| site.api(index).ip().to_string()).collect();
+            certificates::issue(folder.path(), masters, nodes, &addresses)?;
+        }
         let credentials = Credentials::read(&admin.join("ca.crt"), &admin.join("admin.crt"), &admin.join("admin.key"))?;
         let disks = (0..if disks { masters } else { 0 })
             .map(|index| Disk::mount(&folder.path().join(name(index)).join("disk")));
@@ -122,7 +127,8 @@ impl Cluster {
         for index in 0..masters {
             cluster.serving(index, SERVING_LIMIT).await?;
         }
-        if nodes > 0 {
+        // Containers bring nodes of their own.
+        if nodes > 0 && cluster.site.containers().is_none() {
             cluster.launch_agent()?;
         }
         Ok(cluster)
@@ -179,6 +185,9 @@ impl Cluster {
     /// # Errors
     /// When the process cannot be started.
     pub fn launch_as(&self, index: usize, build: &Build) -> Result<()> {
+        if let Some(containers) = self.site.containers() {
+            return containers.start(index);
+        }
         let mut process = self.processes[index].lock();
         if process.as_mut().is_some_and(Process::runs) {
             return Ok(());
@@ -280,6 +289,9 @@ impl Cluster {
     /// # Errors
     /// When the system does not let us.
     pub fn kill(&self, index: usize) -> Result<()> {
+        if let Some(containers) = self.site.containers() {
+            return containers.kill(index);
+        }
         match self.processes[index].lock().take() {
             Some(process) => process.kill(),
             None => Ok(()),
@@ -291,6 +303,9 @@ impl Cluster {
     /// # Errors
     /// When it does not within `limit`.
     pub async fn stop(&self, index: usize, limit: Duration) -> Result<()> {
+        if let Some(containers) = self.site.containers() {
+            return containers.stop(index, limit).with_context(|| format!("stopping {}", name(index)));
+        }
         let process = self.processes[index].lock().take();
         match process {
             Some(process) => process.stop(limit).await.with_context(|| format!("stopping {}", name(index))),
@@ -303,6 +318,9 @@ impl Cluster {
     /// # Errors
     /// When it does not run.
     pub fn pause(&self, index: usize, paused: bool) -> Result<()> {
+        if let Some(containers) = self.site.containers() {
+            return containers.pause(index, paused);
+        }
         match &*self.processes[index].lock() {
             Some(process) => process.pause(paused),
             None => bail!("{} does not run", name(index)),
@@ -311,6 +329,9 @@ impl Cluster {
 
     /// Why a master that was not told to end has ended, if it has.
     pub fn died(&self, index: usize) -> Option<String> {
+        if let Some(containers) = self.site.containers() {
+            return containers.died(index);
+        }
         self.processes[index].lock().as_mut().and_then(Process::died)
     }
 
@@ -389,7 +410,10 @@ impl Cluster {
 
     /// The end of a master's log.
     pub fn last_words(&self, index: usize) -> String {
-        let log = std::fs::read_to_string(self.log(&name(index))).unwrap_or_default();
+        let log = match self.site.containers() {
+            Some(containers) => containers.last_words(index),
+            None => std::fs::read_to_string(self.log(&name(index))).unwrap_or_default(),
+        };
         let lines: Vec<&str> = log.lines().rev().take(12).collect();
         lines.into_iter().rev().map(|line| format!("  {line}\n")).collect()
     }

@@ -104,6 +104,9 @@ impl Cluster {
     /// # Errors
     /// When the system does not let us.
     pub fn forget(&self, index: usize, folders: &[&str]) -> Result<()> {
+        if let Some(containers) = self.site().containers() {
+            return containers.wipe(index);
+        }
         for folder in folders {
             let path: PathBuf =
                 if *folder == "data" { self.data(index) } else { self.folder().join(name(index)).join(folder) };

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::process::{Child, Command};
 use std::sync::Arc;
 
+use super::compose::Compose;
 use super::network::Weather;
 
 /// A place for a cluster. Addresses of a master never change.
@@ -26,6 +27,11 @@ pub trait Site: Send + Sync {
 
     /// The weather between masters, where it is in our hands.
     fn weather(&self) -> Option<Arc<Weather>> {
+        None
+    }
+
+    /// The masters' containers, where they are no processes of ours.
+    fn containers(&self) -> Option<&Compose> {
         None
     }
 }

@@ -22,7 +22,7 @@ pub static NEMESIS: Nemesis = Nemesis {
     name: "join",
     text: "a further master joins by token, catches up, and is removed again",
     lane: Lane::Process,
-    need: Need::Nothing,
+    need: Need::Processes,
     lasts_ms: (500, 4000),
     draw: |_, _| Box::new(Join),
 };

@@ -12,6 +12,7 @@ mod partitions;
 mod pause;
 mod restart;
 mod rolling;
+mod unplug;
 mod upgrade;
 mod weather;
 mod who;
@@ -48,8 +49,12 @@ pub const LANES: &[Lane] = &[Lane::Process, Lane::Network, Lane::Upkeep];
 /// What a nemesis needs to be possible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
-    /// Processes.
+    /// Masters.
     Nothing,
+    /// Masters that are processes of ours.
+    Processes,
+    /// Masters that are containers.
+    Containers,
     /// The network between masters in our hands.
     Network,
     /// Disks of ours under the masters.
@@ -63,13 +68,26 @@ pub enum Need {
 impl Need {
     /// Why it cannot be had at a site, with disks of ours or without, if it cannot.
     pub fn lacks(self, site: &dyn Site, disks: bool) -> Option<&'static str> {
+        let contained = site.containers().is_some();
         match self {
-            Self::Nothing | Self::Etcd => None,
+            Self::Nothing => None,
+            Self::Containers => (!contained).then_some("it needs containers: --compose"),
+            Self::Processes | Self::Clock if contained => Some("it needs processes of ours: without --compose"),
+            Self::Etcd if contained => Some("the compose cluster does not serve etcd's API"),
+            Self::Processes | Self::Etcd => None,
             Self::Network => {
                 site.weather().is_none().then_some("it needs network namespaces: root, /dev/net/tun, iproute2")
             }
             Self::Clock => clock::library().is_none().then_some("it needs libfaketime: Debian's package faketime"),
             Self::Disk => (!disks).then_some("it needs FUSE: root and /dev/fuse"),
+        }
+    }
+
+    /// Whether it is about another kind of place than this one, so that nothing is lacking here.
+    pub fn is_elsewhere(self, site: &dyn Site) -> bool {
+        match site.containers() {
+            Some(_) => !matches!(self, Self::Nothing | Self::Containers),
+            None => self == Self::Containers,
         }
     }
 }
@@ -111,6 +129,7 @@ pub static ALL: &[&Nemesis] = &[
     &weather::LATENCY,
     &weather::REORDERING,
     &weather::LOSS,
+    &unplug::NEMESIS,
     &clocks::NEMESIS,
     &drift::NEMESIS,
     &wipe::NEMESIS,

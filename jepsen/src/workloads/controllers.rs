@@ -12,7 +12,7 @@ use rand::Rng;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
 
-use super::{Need, Workload};
+use super::{Need, Workload, following};
 use crate::client::{Answer, Session};
 use crate::history::{Call, End};
 use crate::world::{NAMESPACE, World};
@@ -31,7 +31,7 @@ pub static WORKLOAD: Workload = Workload {
     clients: 2,
     nodes: 3,
     need: Need::Nothing,
-    run: |world, number| async move { if number == 0 { drive(world).await } else { follow(world).await } }.boxed(),
+    run: |world, number| async move { if number == 0 { drive(world).await } else { watch_pods(world).await } }.boxed(),
     last: None,
 };
 
@@ -181,59 +181,15 @@ impl Driver {
 }
 
 /// Watches the pods from the beginning on, through one master after another.
-async fn follow(world: Arc<World>) -> Result<()> {
-    let mut session = Session::new(world.clone());
-    let mut random = world.choices("controllers' watcher");
+async fn watch_pods(world: Arc<World>) -> Result<()> {
     let process = world.recorder.process();
-    let path = format!("/api/v1/namespaces/{NAMESPACE}/pods");
-    // The namespace was made then: whatever is in it is seen from its beginning.
-    let mut from = world.origin;
-    let mut pods: Vec<Value> = Vec::new();
     let call =
         Call { process, workload: "controllers", f: "pods", key: NAME.to_owned(), input: Value::Null, master: 0 };
     let ticket = world.recorder.invoke(call);
-    while !world.is_over() {
-        let master = random.random_range(0..world.cluster.masters());
-        from = watch(&world, &mut session, master, &path, from, &mut pods).await;
-    }
+    let path = format!("/api/v1/namespaces/{NAMESPACE}/pods?labelSelector=app%3D{NAME}");
+    let pods = following::follow(&world, "controllers' watcher", &path, seen).await;
     world.recorder.complete(ticket, End::Ok(json!({"pods": pods})));
     Ok(())
-}
-
-/// Watches until the stream breaks or the round is over; how far it came.
-async fn watch(
-    world: &World,
-    session: &mut Session,
-    master: usize,
-    path: &str,
-    mut from: u64,
-    pods: &mut Vec<Value>,
-) -> u64 {
-    let path = format!("{path}?watch=true&labelSelector=app%3D{NAME}&resourceVersion={from}");
-    let mut stop = world.stop.clone();
-    let watching = async {
-        let mut watch = session.connection(master).await?.watch(&path).await?;
-        while let Some(event) = watch.next().await? {
-            let object = &event["object"];
-            let Some(revision) = object["metadata"]["resourceVersion"].as_str().and_then(|t| t.parse().ok()) else {
-                break;
-            };
-            from = revision;
-            pods.push(seen(revision, &event));
-        }
-        anyhow::Ok(())
-    };
-    // A master that is cut off keeps its watches open: every watch is left after a while.
-    let limit = Duration::from_secs(3);
-    let broke = tokio::select! {
-        watched = tokio::time::timeout(limit, watching) => !matches!(watched, Ok(Ok(()))),
-        _ = stop.wait_for(|stop| *stop) => false,
-    };
-    if broke {
-        session.disconnect(master);
-        world.pause(Duration::from_millis(20)).await;
-    }
-    from
 }
 
 /// `[revision, name, there, available, terminating]`

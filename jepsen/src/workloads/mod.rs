@@ -4,8 +4,10 @@ mod append;
 mod bank;
 mod cas;
 mod controllers;
+mod following;
 mod lease;
 mod lock;
+mod nodes;
 mod object_client;
 mod objects;
 mod register;
@@ -60,6 +62,7 @@ pub static ALL: &[&Workload] = &[
     &set::WORKLOAD,
     &watch::WORKLOAD,
     &controllers::WORKLOAD,
+    &nodes::WORKLOAD,
     &append::WORKLOAD,
     &bank::WORKLOAD,
     &lease::WORKLOAD,

@@ -8,10 +8,15 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 use tempfile::TempDir;
 
+use crate::pages::root;
+
 /// An engine begins within a second or two.
 const START_LIMIT: Duration = Duration::from_secs(30);
 /// It stops its containers first.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
+
+/// What compose is called, the newer version first.
+pub const COMPOSES: [&str; 2] = ["docker compose", "docker-compose"];
 
 /// An engine that answers.
 pub struct Engine {
@@ -23,6 +28,16 @@ pub struct Engine {
 /// Whether a command succeeds.
 pub fn succeeds(command: &mut Command) -> bool {
     command.stdin(Stdio::null()).output().is_ok_and(|output| output.status.success())
+}
+
+/// Runs a command to its end; what it printed.
+///
+/// # Errors
+/// What it said, when it failed.
+pub fn run(command: &mut Command) -> Result<String, String> {
+    let output = command.stdin(Stdio::null()).output().map_err(|error| format!("{command:?}: {error}"))?;
+    let [printed, said] = [output.stdout, output.stderr].map(|part| String::from_utf8_lossy(&part).into_owned());
+    if output.status.success() { Ok(printed) } else { Err(format!("{command:?}:\n{printed}{said}")) }
 }
 
 impl Engine {
@@ -68,6 +83,28 @@ impl Engine {
             std::thread::sleep(Duration::from_millis(100));
         }
         Ok(engine)
+    }
+
+    /// The image, as `./x image` builds it, of the binary under test.
+    ///
+    /// # Errors
+    /// What was said when it could not be built.
+    pub fn build(&self, image: &str) -> Result<(), String> {
+        let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let context = folder.path().join("context");
+        run(Command::new(root().join("deploy/docker/context.sh")).arg(crate::cluster::binary()).arg(&context))?;
+        let mut command = self.command("docker");
+        command.args(["build", "--quiet", "--tag", image, "--file"]);
+        run(command.arg(root().join("deploy/docker/Dockerfile")).arg(&context)).map(drop)
+    }
+
+    /// The versions of compose that are installed.
+    pub fn composes(&self) -> Vec<&'static str> {
+        let is_here = |compose: &&str| {
+            let mut words = compose.split(' ');
+            succeeds(self.command(words.next().unwrap_or_default()).args(words).arg("version"))
+        };
+        COMPOSES.iter().copied().filter(is_here).collect()
     }
 
     /// A command that speaks to this engine.

@@ -6,24 +6,12 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
-use tests_e2e::docker::{Engine, succeeds};
+use tests_e2e::docker::{self, COMPOSES, Engine, succeeds};
 use tests_e2e::pages::{self, root};
 
 /// Runs a command to its end, and shows what it said when it fails.
 fn run(command: &mut Command) {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    let said = [output.stdout, output.stderr].map(|part| String::from_utf8_lossy(&part).into_owned()).concat();
-    assert!(output.status.success(), "{command:?}:\n{said}");
-}
-
-/// The image, as `./x image` builds it, of the binary under test.
-fn build(engine: &Engine, image: &str) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let context = folder.path().join("context");
-    run(Command::new(root().join("deploy/docker/context.sh")).arg(tests_e2e::cluster::binary()).arg(&context));
-    let mut command = engine.command("docker");
-    command.args(["build", "--quiet", "--tag", image, "--file"]);
-    run(command.arg(root().join("deploy/docker/Dockerfile")).arg(&context));
+    docker::run(command).unwrap_or_else(|said| panic!("{said}"));
 }
 
 /// A person reads on when both have joined: the leader, and four beside it.
@@ -107,12 +95,8 @@ fn the_demo_and_the_readme_work_as_printed() {
             return;
         }
     };
-    let versions = ["docker compose", "docker-compose"];
-    let is_here = |compose: &str| {
-        let mut words = compose.split(' ');
-        succeeds(engine.command(words.next().unwrap_or_default()).args(words).arg("version"))
-    };
-    let (here, lacking): (Vec<_>, Vec<_>) = versions.into_iter().partition(|compose| is_here(compose));
+    let here = engine.composes();
+    let lacking = COMPOSES.into_iter().filter(|compose| !here.contains(compose));
     for compose in lacking {
         eprintln!("SKIPPED: {compose} is not installed");
     }
@@ -120,7 +104,7 @@ fn the_demo_and_the_readme_work_as_printed() {
         return;
     }
     let image = format!("trireme:test-{}", std::process::id());
-    build(&engine, &image);
+    engine.build(&image).unwrap_or_else(|said| panic!("{said}"));
     std::thread::scope(|scope| {
         for (number, compose) in (0..).zip(here) {
             let port = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address").port();
