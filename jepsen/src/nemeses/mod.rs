@@ -249,4 +249,22 @@ mod tests {
         let names: BTreeSet<&str> = ALL.iter().map(|nemesis| nemesis.name).collect();
         assert_eq!(names.len(), ALL.len());
     }
+
+    #[test]
+    fn masters_on_loopback_lack_containers_and_a_network_of_ours() {
+        let site = crate::cluster::Loopback { base_port: 1 };
+        let check = |need: Need, disks: bool, lacks: bool, elsewhere: bool| {
+            assert_eq!(need.lacks(&site, disks).is_some(), lacks, "{need:?}, disks: {disks}");
+            assert_eq!(need.is_elsewhere(&site), elsewhere, "{need:?}");
+        };
+        check(Need::Nothing, false, false, false);
+        check(Need::Processes, false, false, false);
+        check(Need::Etcd, false, false, false);
+        check(Need::Disk, true, false, false);
+        // Nobody said that they were to be had.
+        check(Need::Disk, false, true, false);
+        check(Need::Network, false, true, false);
+        // They are another place's.
+        check(Need::Containers, false, true, true);
+    }
 }
