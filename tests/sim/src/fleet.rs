@@ -54,7 +54,7 @@ impl Kind<'_> {
 
 /// Lives through seeds until one fails, on so many threads.
 pub fn sail(from: u64, seeds: u64, threads: usize, bug: Option<Bug>) -> Fleet {
-    Voyage { kind: Kind::Small, from, seeds, until: None, threads, bug }.sail()
+    Voyage { kind: Kind::Small, from, seeds, until: None, threads, bug, told: None }.sail()
 }
 
 /// Which seeds are lived through, and how.
@@ -72,12 +72,17 @@ pub struct Voyage<'a> {
     pub threads: usize,
     /// What is planted.
     pub bug: Option<Bug>,
+    /// Is told of the fleet now and then, while nothing fails.
+    pub told: Option<fn(&Fleet)>,
 }
+
+/// Worlds between two words about how it goes.
+const WORLDS_BETWEEN_WORDS: u64 = 2_000;
 
 impl Voyage<'_> {
     /// Lives through them until one fails.
     pub fn sail(self) -> Fleet {
-        let Self { kind, from, seeds, until, threads, bug } = self;
+        let Self { kind, from, seeds, until, threads, bug, told } = self;
         let next = AtomicU64::new(from);
         let over = AtomicBool::new(false);
         let fleet = Mutex::new(Fleet::default());
@@ -94,6 +99,8 @@ impl Voyage<'_> {
                         fleet.take(seed, &verdict);
                         if fleet.failed.is_some() {
                             over.store(true, Ordering::Relaxed);
+                        } else if let Some(told) = told.filter(|_| fleet.worlds.is_multiple_of(WORLDS_BETWEEN_WORDS)) {
+                            told(&fleet);
                         }
                     }
                 });

@@ -1,5 +1,7 @@
 //! What clients asked for and what they were told.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use raft_state::port::ReadLevel;
 use raft_state::{Command, Event, Outcome, Revision};
@@ -56,6 +58,17 @@ pub struct Watch {
     pub taken: Vec<Taken>,
 }
 
+/// A lease's holder was told that it has the lease.
+#[derive(Clone, Copy, Debug)]
+pub struct Promise {
+    /// Of the lease.
+    pub id: i64,
+    /// It asked then, microseconds: the time counts from then at the earliest.
+    pub promised_us: u64,
+    /// For so long.
+    pub ttl_us: u64,
+}
+
 /// All of it.
 #[derive(Debug, Default)]
 pub struct Ledger {
@@ -67,6 +80,10 @@ pub struct Ledger {
     pub reads: Vec<Read>,
     /// By number.
     pub watches: Vec<Watch>,
+    /// In the order in which they were made.
+    pub promises: Vec<Promise>,
+    /// What clients that are not done wait for.
+    pub waits_for: BTreeMap<String, String>,
     /// Clients that are not done.
     pub busy: u64,
     /// No more work is begun.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use clap::Parser;
 use planted_bugs::Bug;
-use tests_sim::fleet::{self, Kind, Voyage};
+use tests_sim::fleet::{self, Fleet, Kind, Voyage};
 use tests_sim::shipped;
 use tests_sim::shrink::{Cuts, report, shrink};
 use tests_sim::workloads;
@@ -54,6 +54,9 @@ struct Arguments {
     /// Steps shown of a failing world.
     #[arg(long, default_value_t = 60)]
     steps: usize,
+    /// Says what members log, as RUST_LOG would have it: manager=debug.
+    #[arg(long)]
+    log: Option<String>,
     /// Shows a failing world as it is, and does not make it smaller.
     #[arg(long)]
     whole: bool,
@@ -76,6 +79,14 @@ fn say(text: &str) {
 }
 
 fn run(arguments: &Arguments) -> Result<bool> {
+    if let Some(filter) = &arguments.log {
+        tracing_subscriber::fmt()
+            .without_time()
+            .with_ansi(false)
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr)
+            .init();
+    }
     let bug = match &arguments.bug {
         None => None,
         Some(name) => Some(Bug::named(name).with_context(|| format!("there is no bug {name}"))?),
@@ -133,7 +144,8 @@ fn many(arguments: &Arguments, seeds: u64, bug: Option<Bug>) -> Result<bool> {
     let until = arguments.seconds.map(|seconds| started + Duration::from_secs(seconds));
     let binary = std::env::current_exe()?;
     let kind = kind(arguments, &binary);
-    let fleet = Voyage { kind, from: arguments.from, seeds, until, threads, bug }.sail();
+    let told = |fleet: &Fleet| say(&format!("{} worlds, nothing found yet", fleet.worlds));
+    let fleet = Voyage { kind, from: arguments.from, seeds, until, threads, bug, told: Some(told) }.sail();
     let (s, work) = (started.elapsed().as_secs_f64(), fleet.work);
     say(&format!(
         "{} worlds in {s:.1} s ({:.0} a second): {} writes, {} reads, {} events watched, {:.0} s of virtual time",

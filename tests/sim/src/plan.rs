@@ -6,7 +6,7 @@ use crate::consensus::Timing;
 use crate::faults;
 use crate::net::Weather;
 use crate::rng::Rng;
-use crate::workloads;
+use crate::workloads::{self, Needs};
 
 /// One fault, from its beginning to its end.
 #[derive(Clone, Copy, Debug)]
@@ -77,7 +77,7 @@ impl Plan {
             workloads: Vec::new(),
             length_us,
         };
-        plan.workloads = draw_workloads(&mut rng.fork(1));
+        plan.workloads = draw_workloads(&mut rng.fork(1), |needs| needs != Needs::Keepers);
         plan.draw_strikes(&mut rng.fork(2));
         plan
     }
@@ -104,9 +104,9 @@ impl Plan {
 }
 
 /// Rows of [`workloads::ALL`], each with how much of it.
-pub(crate) fn draw_workloads(rng: &mut Rng) -> Vec<(usize, u64)> {
+pub(crate) fn draw_workloads(rng: &mut Rng, is_met: fn(Needs) -> bool) -> Vec<(usize, u64)> {
     let mut drawn = Vec::new();
-    for (row, workload) in workloads::ALL.iter().enumerate() {
+    for (row, workload) in workloads::ALL.iter().enumerate().filter(|(_, workload)| is_met(workload.needs)) {
         if rng.permille(workload.chance_permille) {
             drawn.push((row, rng.between(1, workload.most)));
         }

@@ -1,5 +1,7 @@
 //! The life of one world, from its seed to the verdict.
 
+use std::sync::Arc;
+
 use crate::client::Cluster;
 use crate::judge::{Finding, Judge};
 use crate::plan::Plan;
@@ -10,8 +12,8 @@ use crate::world::World;
 
 /// After the faults, everything must be well again within this time.
 const RECOVERY_US: u64 = 30_000_000;
-/// How often that is looked at.
-const LOOK_US: u64 = 100_000;
+/// And watchers have everything within this.
+const CATCH_UP_US: u64 = 200_000;
 
 /// What came of a world.
 pub struct Verdict {
@@ -57,48 +59,82 @@ impl Work {
     }
 }
 
-/// Lives a plan through.
-pub fn run(plan: Plan) -> Verdict {
-    let (seed, length_us) = (plan.seed, plan.length_us);
-    let work: Vec<(usize, u64)> = plan.workloads.clone();
-    let mut world = World::new(plan);
-    for (row, clients) in work {
-        (workloads::ALL[row].begin)(&world.cluster, &Rng::new(seed).fork(100 + row as u64), clients);
+/// A world as its life needs it: both kinds are lived through alike.
+pub trait Living {
+    /// How often it is looked at whether all is well again.
+    const LOOK_US: u64;
+
+    /// Runs until a time, or until something is found.
+    fn run_until(&mut self, end_us: u64);
+
+    /// The faults are over: everything works again.
+    fn heal(&mut self);
+
+    /// What is to be done now and then until all is well again.
+    fn tidy_up(&mut self) {}
+
+    /// Whether all members have applied what there is.
+    fn is_quiet(&self) -> bool;
+
+    /// For people: where everybody stands.
+    fn describe(&self) -> String;
+
+    /// The time.
+    fn now_us(&self) -> u64;
+
+    /// Who looks at everything.
+    fn judge(&mut self) -> &mut Judge;
+
+    /// What clients find.
+    fn cluster(&self) -> &Arc<Cluster>;
+
+    /// Everything that happened, once, and a hash over it and all that came of it.
+    fn told(&mut self) -> (Trace, u64);
+}
+
+/// Lives a world through: this much work, until then.
+pub fn live<W: Living>(mut world: W, seed: u64, workloads: &[(usize, u64)], length_us: u64) -> Verdict {
+    for (row, clients) in workloads {
+        (workloads::ALL[*row].begin)(world.cluster(), &Rng::new(seed).fork(100 + *row as u64), *clients);
     }
     world.run_until(length_us);
-    if !world.judge.is_over() {
+    if !world.judge().is_over() {
         recover(&mut world);
     }
-    if !world.judge.is_over() {
-        world.judge.end();
+    if !world.judge().is_over() {
+        world.judge().end();
     }
-    Verdict {
-        findings: world.judge.findings().to_vec(),
-        hash: world.hash(),
-        work: Work::of(&world.cluster, &world.judge, world.now_us()),
-        trace: std::mem::take(&mut world.trace),
-    }
+    let (now_us, cluster) = (world.now_us(), world.cluster().clone());
+    let work = Work::of(&cluster, world.judge(), now_us);
+    let (trace, hash) = world.told();
+    Verdict { findings: world.judge().findings().to_vec(), hash, work, trace }
 }
 
 /// The faults are over: soon all calls have ended and all members agree.
-fn recover(world: &mut World) {
+fn recover<W: Living>(world: &mut W) {
     world.heal();
-    world.cluster.note(|ledger| ledger.closing = true);
+    world.cluster().note(|ledger| ledger.closing = true);
     let until_us = world.now_us() + RECOVERY_US;
     loop {
-        world.run_until(world.now_us() + LOOK_US);
-        crate::faults::membership::retire(world);
-        if world.judge.is_over() || (world.is_quiet() && world.cluster.note(|ledger| ledger.busy == 0)) {
+        world.run_until(world.now_us() + W::LOOK_US);
+        world.tidy_up();
+        let busy = world.cluster().note(|ledger| ledger.busy);
+        if world.judge().is_over() || (world.is_quiet() && busy == 0) {
             break;
         }
         if world.now_us() >= until_us {
-            let busy = world.cluster.note(|ledger| ledger.busy);
-            let leader = world.leader();
-            let text = format!("{busy} clients are not done, the leader is {leader:?}, not all members are equal");
-            world.judge.fault((0, 0), "the cluster recovers", text);
+            let waits_for = world.cluster().note(|ledger| ledger.waits_for.clone());
+            let text = format!("{busy} clients are not done {waits_for:?}; {}", world.describe());
+            world.judge().fault((0, 0), "the cluster recovers", text);
             return;
         }
     }
     // Watchers catch up.
-    world.run_until(world.now_us() + 2 * LOOK_US);
+    world.run_until(world.now_us() + CATCH_UP_US);
+}
+
+/// Lives a plan through.
+pub fn run(plan: Plan) -> Verdict {
+    let (seed, workloads, length_us) = (plan.seed, plan.workloads.clone(), plan.length_us);
+    live(World::new(plan), seed, &workloads, length_us)
 }

@@ -10,13 +10,16 @@ use crate::consensus::{Body, Config, Id, Message};
 use crate::disk::Disk;
 use crate::faults;
 use crate::judge::Judge;
+use crate::kube::manager;
 use crate::member::{Birth, Machine, Process};
 use crate::net::Net;
 use crate::plan::Plan;
 use crate::rng::Rng;
+use crate::run::Living;
 use crate::store::Requests;
-use crate::tasks::{Spawner, Tasks};
+use crate::tasks::Tasks;
 use crate::trace::{Step, Trace};
+use crate::workloads;
 
 /// Steps of a world: one that takes more has a storm of letters in it.
 const STEPS_MAX: usize = 1_000_000;
@@ -131,11 +134,6 @@ impl World {
         self.clock.now_us()
     }
 
-    /// Where tasks are spawned.
-    pub fn spawner(&self) -> Spawner {
-        self.tasks.spawner()
-    }
-
     fn note(&mut self, who: Id, what: &'static str, a: u64, b: u64) {
         self.trace.add(Step { at_us: self.now_us(), who, what, a, b });
     }
@@ -184,6 +182,11 @@ impl World {
         };
         self.judge.started(process.group, process.applied(), &process.state().snapshot());
         self.cluster.joined(id, process.store.clone());
+        if workloads::need_managers(&self.plan.workloads) {
+            let (group, clock, spawner) = (process.group, self.clock.clone(), self.tasks.spawner());
+            let runtime = Arc::new(manager::OfWorld { group, clock, spawner });
+            manager::begin(process.store.clone(), process.store.boot, runtime);
+        }
         let starts = machine.starts;
         machine.process = Some(process);
         self.note(id, "start", starts, 0);
@@ -266,32 +269,6 @@ impl World {
     fn post(&mut self, from: Id, to: Id, body: Body) {
         for at_us in self.net.arrivals(self.now_us(), from, to) {
             self.schedule(at_us, Due::Letter(Message { from, to, body: body.clone() }));
-        }
-    }
-
-    /// Runs until a time, or until something is found.
-    pub fn run_until(&mut self, end_us: u64) {
-        loop {
-            self.run_tasks();
-            if self.trace.steps().len() > STEPS_MAX {
-                self.judge.fault((0, 0), "the cluster recovers", "the members talk without end".to_owned());
-            }
-            if self.judge.is_over() {
-                return;
-            }
-            let queued = self.queue.peek().map(|Reverse(queued)| queued.at_us);
-            let next = [queued, self.clock.next_wake_us()].into_iter().flatten().min().unwrap_or(u64::MAX);
-            if next > end_us {
-                self.clock.advance(end_us);
-                return;
-            }
-            self.clock.advance(next.max(self.now_us()));
-            self.judge.now_us = self.now_us();
-            if queued == Some(next)
-                && let Some(Reverse(queued)) = self.queue.pop()
-            {
-                self.happen(queued.due);
-            }
         }
     }
 
@@ -400,8 +377,44 @@ impl World {
         self.drive(to);
     }
 
-    /// Everything works again: every machine runs, every link is whole.
-    pub fn heal(&mut self) {
+    /// For people: where a member stands.
+    fn stands(&self, id: Id) -> String {
+        match self.machines.get(&id).and_then(|machine| machine.process.as_ref()) {
+            Some(process) => format!("m{id}: term {}, applied {}", process.raft.term(), process.applied().index),
+            None => format!("m{id} is down"),
+        }
+    }
+}
+
+impl Living for World {
+    const LOOK_US: u64 = 100_000;
+
+    fn run_until(&mut self, end_us: u64) {
+        loop {
+            self.run_tasks();
+            if self.trace.steps().len() > STEPS_MAX {
+                self.judge.fault((0, 0), "the cluster recovers", "the members talk without end".to_owned());
+            }
+            if self.judge.is_over() {
+                return;
+            }
+            let queued = self.queue.peek().map(|Reverse(queued)| queued.at_us);
+            let next = [queued, self.clock.next_wake_us()].into_iter().flatten().min().unwrap_or(u64::MAX);
+            if next > end_us {
+                self.clock.advance(end_us);
+                return;
+            }
+            self.clock.advance(next.max(self.now_us()));
+            self.judge.now_us = self.now_us();
+            if queued == Some(next)
+                && let Some(Reverse(queued)) = self.queue.pop()
+            {
+                self.happen(queued.due);
+            }
+        }
+    }
+
+    fn heal(&mut self) {
         self.fickle_voters = false;
         self.net.mend();
         self.net.weather = self.plan.weather;
@@ -418,8 +431,13 @@ impl World {
         self.note(0, "heal", 0, 0);
     }
 
+    /// Machines that were taken out go.
+    fn tidy_up(&mut self) {
+        faults::membership::retire(self);
+    }
+
     /// Whether everybody has applied what everybody has, and somebody leads.
-    pub fn is_quiet(&self) -> bool {
+    fn is_quiet(&self) -> bool {
         let Some(leader) = self.leader().and_then(|id| self.machines.get(&id)?.process.as_ref()) else { return false };
         let applied = leader.applied();
         let members: Vec<Id> = leader.raft.config().all().collect();
@@ -431,9 +449,26 @@ impl World {
         })
     }
 
-    /// A hash over all that happened and all that came of it.
-    pub fn hash(&self) -> u64 {
-        self.trace.hash() ^ self.judge.hash()
+    fn describe(&self) -> String {
+        let all: Vec<String> = self.machines.keys().map(|id| self.stands(*id)).collect();
+        format!("the leader is {:?}; {}", self.leader(), all.join("; "))
+    }
+
+    fn now_us(&self) -> u64 {
+        self.clock.now_us()
+    }
+
+    fn judge(&mut self) -> &mut Judge {
+        &mut self.judge
+    }
+
+    fn cluster(&self) -> &Arc<Cluster> {
+        &self.cluster
+    }
+
+    fn told(&mut self) -> (Trace, u64) {
+        let hash = self.trace.hash() ^ self.judge.hash();
+        (std::mem::take(&mut self.trace), hash)
     }
 }
 

@@ -1,8 +1,10 @@
 //! Worlds from seeds: clean, and the same every time.
 
-use tests_sim::fleet::sail;
+use tests_sim::fleet::{Kind, sail};
 use tests_sim::plan::Plan;
 use tests_sim::run::run;
+use tests_sim::shrink::Cuts;
+use tests_sim::workloads::ALL;
 
 #[test]
 fn a_thousand_worlds_are_clean() {
@@ -32,5 +34,34 @@ fn worlds_that_failed_once_are_clean() {
     // 2065040: a machine was taken away before the entry that made it a member was committed, which it was later.
     for seed in [5306, 7556, 1_000_780, 1_042_838, 2_065_040] {
         assert_eq!(sail(seed, 1, 1, None).failed, None, "replay it: ./x sim {seed}");
+    }
+}
+
+/// Two users with Deployments, and this work beside.
+fn with_managers(seed: u64, beside: &[&str]) -> (Kind<'static>, u64, Cuts) {
+    let row = |name: &str| ALL.iter().position(|workload| workload.name == name).expect("a workload");
+    let mut clients = vec![(row("deployments"), 2)];
+    clients.extend(beside.iter().map(|name| (row(name), 1)));
+    (Kind::Small, seed, Cuts { clients: Some(clients), ..Cuts::default() })
+}
+
+#[test]
+fn worlds_with_managers_that_failed_once_are_clean() {
+    // A claim on an address whose Service was never written kept every later manager from its office.
+    for (kind, seed, cuts) in [with_managers(369, &["watches"]), with_managers(107, &["epochs", "bank"])] {
+        let verdict = kind.one(seed, &cuts, None, 0);
+        assert_eq!(verdict.findings, [], "replay it: {}", cuts.command(kind, seed));
+    }
+}
+
+#[test]
+fn managers_and_nodes_do_their_work_and_the_same_work_every_time() {
+    for seed in 1..6 {
+        let (kind, seed, cuts) = with_managers(seed, &["objects"]);
+        let (first, second) = (kind.one(seed, &cuts, None, usize::MAX), kind.one(seed, &cuts, None, usize::MAX));
+        assert_eq!(first.findings, [], "replay it: {}", cuts.command(kind, seed));
+        assert_eq!(first.hash, second.hash, "seed {seed}");
+        // Users write a few dozen objects; what makes hundreds of them is the managers and the nodes.
+        assert!(first.work.revision > 200, "seed {seed} came to revision {}", first.work.revision);
     }
 }

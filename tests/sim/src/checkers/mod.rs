@@ -3,7 +3,13 @@
 mod acknowledged;
 mod applied_once;
 mod bank;
+mod bindings;
+mod capacity;
+mod deployments;
 mod epochs;
+mod garbage;
+mod herd;
+mod lease_time;
 mod leases;
 mod reads;
 mod refusals;
@@ -55,6 +61,12 @@ pub static ALL: &[Property] = &[
     Property { name: "a stale epoch changes nothing", make: || Box::<epochs::Epochs>::default() },
     Property { name: "transactions are atomic", make: || Box::<bank::Bank>::default() },
     Property { name: "leases end once, in their time", make: || Box::<leases::Leases>::default() },
+    Property { name: "leases live as long as promised", make: || Box::<lease_time::LeaseTime>::default() },
+    Property { name: "no node holds more than it has", make: || Box::<capacity::Capacity>::default() },
+    Property { name: "bound pods stay where they are", make: || Box::<bindings::Bindings>::default() },
+    Property { name: "deployments stay in bounds", make: || Box::<deployments::Deployments>::default() },
+    Property { name: "a replica set takes no pod that it needs", make: || Box::<herd::Herd>::default() },
+    Property { name: "garbage goes, and nothing else", make: || Box::<garbage::Garbage>::default() },
     Property { name: "no acknowledged write is lost", make: || Box::<acknowledged::Acknowledged>::default() },
     Property { name: "reads are linearizable", make: || Box::<reads::Reads>::default() },
     Property { name: "watches keep their promises", make: || Box::<watches::Watches>::default() },

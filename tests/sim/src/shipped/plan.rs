@@ -80,7 +80,7 @@ impl Plan {
             flush_us: *rng.pick(&[50_000, 300_000, 2_000_000]).unwrap_or(&300_000),
             drift_ppm: if rng.permille(300) { rng.between(0, 100_000) } else { 0 },
             strikes: Vec::new(),
-            workloads: draw_workloads(&mut rng.fork(1)),
+            workloads: draw_workloads(&mut rng.fork(1), |_| true),
             length_us,
         };
         plan.draw_strikes(&mut rng.fork(2));

@@ -22,9 +22,12 @@ use crate::client::Cluster;
 use crate::clock::Clock;
 use crate::consensus::{Entry, Payload};
 use crate::judge::Judge;
+use crate::kube::manager;
 use crate::rng::Rng;
+use crate::run::Living;
 use crate::tasks::Tasks;
 use crate::trace::{Step, Trace};
+use crate::workloads;
 
 /// The world's step: the shortest time that runtimes tell apart.
 pub const STEP_US: u64 = 1_000;
@@ -273,27 +276,6 @@ impl World {
         self.note(id, "order", 0, 0);
     }
 
-    /// Runs until a time, or until something is found.
-    pub fn run_until(&mut self, end_us: u64) {
-        while self.now_us() < end_us && !self.judge.is_over() {
-            let now_us = self.now_us() + STEP_US;
-            self.clock.advance(now_us);
-            self.judge.now_us = now_us;
-            self.befall(now_us);
-            for (who, what, line, size) in self.post.advance(now_us) {
-                self.note(who, what, line, size);
-            }
-            self.run_clients();
-            let mut ids: Vec<u64> = self.machines.keys().copied().collect();
-            while !ids.is_empty() {
-                let id = ids.swap_remove(self.rng.index(ids.len()));
-                self.run_machine(id, now_us);
-            }
-            self.judge_seen();
-            self.run_clients();
-        }
-    }
-
     fn run_clients(&mut self) {
         while self.tasks.poll_one(|_| Some(0)) {}
     }
@@ -336,6 +318,10 @@ impl World {
             Some(Ok(node)) => {
                 let handle = process.runtime.handle().clone();
                 process.node = Some(node.clone());
+                if workloads::need_managers(&self.plan.workloads) {
+                    let (store, boot) = (node.clone(), node.boot_id());
+                    handle.spawn(async move { manager::begin(store, boot, Arc::new(manager::OfProcess)) });
+                }
                 self.cluster.joined(id, Arc::new(InProcess { node, handle, clock: self.clock.clone() }));
                 self.note(id, "serves", 0, 0);
             }
@@ -383,9 +369,32 @@ impl World {
             }
         }
     }
+}
 
-    /// Everything works again.
-    pub fn heal(&mut self) {
+impl Living for World {
+    const LOOK_US: u64 = 50_000;
+
+    fn run_until(&mut self, end_us: u64) {
+        while self.now_us() < end_us && !self.judge.is_over() {
+            let now_us = self.now_us() + STEP_US;
+            self.clock.advance(now_us);
+            self.judge.now_us = now_us;
+            self.befall(now_us);
+            for (who, what, line, size) in self.post.advance(now_us) {
+                self.note(who, what, line, size);
+            }
+            self.run_clients();
+            let mut ids: Vec<u64> = self.machines.keys().copied().collect();
+            while !ids.is_empty() {
+                let id = ids.swap_remove(self.rng.index(ids.len()));
+                self.run_machine(id, now_us);
+            }
+            self.judge_seen();
+            self.run_clients();
+        }
+    }
+
+    fn heal(&mut self) {
         self.due.clear();
         self.post.mend();
         self.post.set_weather(self.plan.weather);
@@ -403,7 +412,7 @@ impl World {
     }
 
     /// Whether everybody serves and has applied what everybody has.
-    pub fn is_quiet(&self) -> bool {
+    fn is_quiet(&self) -> bool {
         let mut states = Vec::new();
         for id in self.ids() {
             let Some(standing) = self.standing(id).filter(|standing| standing.ready) else { return false };
@@ -412,8 +421,7 @@ impl World {
         states.windows(2).all(|pair| pair[0] == pair[1])
     }
 
-    /// For people: where everybody stands.
-    pub fn describe(&self) -> String {
+    fn describe(&self) -> String {
         let one = |id: &u64| match self.standing(*id) {
             Some(s) => format!(
                 "m{id} (id {}): leader {:?}, term {}, applied {}, ready {}",
@@ -424,9 +432,21 @@ impl World {
         self.machines.keys().map(one).collect::<Vec<_>>().join("; ")
     }
 
-    /// A hash over all that happened and all that came of it.
-    pub fn hash(&self) -> u64 {
-        self.trace.hash() ^ self.judge.hash()
+    fn now_us(&self) -> u64 {
+        self.clock.now_us()
+    }
+
+    fn judge(&mut self) -> &mut Judge {
+        &mut self.judge
+    }
+
+    fn cluster(&self) -> &Arc<Cluster> {
+        &self.cluster
+    }
+
+    fn told(&mut self) -> (Trace, u64) {
+        let hash = self.trace.hash() ^ self.judge.hash();
+        (std::mem::take(&mut self.trace), hash)
     }
 }
 
