@@ -27,16 +27,6 @@ fn worlds_with_the_consensus_that_ships_are_clean() {
 }
 
 #[test]
-fn worlds_that_failed_once_are_clean() {
-    // 293: a machine that joined and was removed before it had got an entry waited for ever.
-    for seed in [293] {
-        let fleet =
-            Voyage { kind: shipped(), from: seed, seeds: 1, until: None, threads: 1, bug: None, told: None }.sail();
-        assert_eq!(fleet.failed, None, "replay it: ./x sim --shipped {seed}");
-    }
-}
-
-#[test]
 fn a_seed_gives_the_same_world_every_time() {
     let life = |seed| shipped().one(seed, &Cuts::default(), None, usize::MAX);
     for seed in 1..8 {
