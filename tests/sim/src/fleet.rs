@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use planted_bugs::Bug;
 
+use crate::rng::Rng;
 use crate::run::{Verdict, Work, run};
 use crate::shipped;
 use crate::shrink::Cuts;
@@ -20,6 +21,8 @@ pub struct Fleet {
     pub failed: Option<(u64, &'static str)>,
     /// All that was done.
     pub work: Work,
+    /// Over every world's hash, in whatever order they were lived through.
+    pub hash: u64,
 }
 
 /// Makes a bug alive on this thread, in builds that have them.
@@ -54,7 +57,7 @@ impl Kind<'_> {
 
 /// Lives through seeds until one fails, on so many threads.
 pub fn sail(from: u64, seeds: u64, threads: usize, bug: Option<Bug>) -> Fleet {
-    Voyage { kind: Kind::Small, from, seeds, until: None, threads, bug, told: None }.sail()
+    Voyage { kind: Kind::Small, from, seeds, until: None, threads, bug, clients: None, told: None }.sail()
 }
 
 /// Which seeds are lived through, and how.
@@ -72,6 +75,8 @@ pub struct Voyage<'a> {
     pub threads: usize,
     /// What is planted.
     pub bug: Option<Bug>,
+    /// Clients of each workload, by row, in place of what seeds draw.
+    pub clients: Option<&'a [(usize, u64)]>,
     /// Is told of the fleet now and then, while nothing fails.
     pub told: Option<fn(&Fleet)>,
 }
@@ -82,7 +87,8 @@ const WORLDS_BETWEEN_WORDS: u64 = 2_000;
 impl Voyage<'_> {
     /// Lives through them until one fails.
     pub fn sail(self) -> Fleet {
-        let Self { kind, from, seeds, until, threads, bug, told } = self;
+        let Self { kind, from, seeds, until, threads, bug, clients, told } = self;
+        let cuts = Cuts { clients: clients.map(<[_]>::to_vec), ..Cuts::default() };
         let next = AtomicU64::new(from);
         let over = AtomicBool::new(false);
         let fleet = Mutex::new(Fleet::default());
@@ -94,7 +100,7 @@ impl Voyage<'_> {
                         if seed >= from + seeds {
                             return;
                         }
-                        let verdict = kind.one(seed, &Cuts::default(), bug, 0);
+                        let verdict = kind.one(seed, &cuts, bug, 0);
                         let mut fleet = fleet.lock().unwrap_or_else(PoisonError::into_inner);
                         fleet.take(seed, &verdict);
                         if fleet.failed.is_some() {
@@ -117,6 +123,7 @@ impl Fleet {
         self.work.reads += verdict.work.reads;
         self.work.watched += verdict.work.watched;
         self.work.time_us += verdict.work.time_us;
+        self.hash ^= Rng::new(seed ^ verdict.hash.rotate_left(32)).draw();
         if let Some(finding) = verdict.findings.first()
             && self.failed.is_none_or(|(first, _)| seed < first)
         {

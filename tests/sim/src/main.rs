@@ -145,7 +145,9 @@ fn many(arguments: &Arguments, seeds: u64, bug: Option<Bug>) -> Result<bool> {
     let binary = std::env::current_exe()?;
     let kind = kind(arguments, &binary);
     let told = |fleet: &Fleet| say(&format!("{} worlds, nothing found yet", fleet.worlds));
-    let fleet = Voyage { kind, from: arguments.from, seeds, until, threads, bug, told: Some(told) }.sail();
+    let first = cuts(arguments)?;
+    let clients = first.clients.as_deref();
+    let fleet = Voyage { kind, from: arguments.from, seeds, until, threads, bug, clients, told: Some(told) }.sail();
     let (s, work) = (started.elapsed().as_secs_f64(), fleet.work);
     say(&format!(
         "{} worlds in {s:.1} s ({:.0} a second): {} writes, {} reads, {} events watched, {:.0} s of virtual time",
@@ -157,13 +159,13 @@ fn many(arguments: &Arguments, seeds: u64, bug: Option<Bug>) -> Result<bool> {
         work.time_us as f64 / 1e6,
     ));
     let Some((seed, property)) = fleet.failed else {
-        say("nothing found");
+        say(&format!("nothing found; traces {:016x}", fleet.hash));
         return Ok(true);
     };
     let run_one = |cuts: &Cuts| kind.one(seed, cuts, bug, arguments.steps);
     let (cuts, verdict) = match arguments.whole {
-        true => (Cuts::default(), run_one(&Cuts::default())),
-        false => shrink(kind, seed, property, run_one),
+        true => (first.clone(), run_one(&first)),
+        false => shrink(kind, seed, &first, property, run_one),
     };
     say(report(kind, seed, &cuts, &verdict, arguments.steps).trim_end());
     Ok(false)

@@ -109,9 +109,15 @@ struct Outline {
     workloads: Vec<(usize, u64)>,
 }
 
-/// The smallest world found that fails in the same property.
-pub fn shrink(kind: Kind<'_>, seed: u64, property: &str, run_one: impl Fn(&Cuts) -> Verdict) -> (Cuts, Verdict) {
-    let mut best = Cuts::default();
+/// The smallest world found that fails in the same property, beginning with one from which this is left out.
+pub fn shrink(
+    kind: Kind<'_>,
+    seed: u64,
+    first: &Cuts,
+    property: &str,
+    run_one: impl Fn(&Cuts) -> Verdict,
+) -> (Cuts, Verdict) {
+    let mut best = first.clone();
     let mut verdict = run_one(&best);
     let mut tries = 0;
     let mut attempt = |cuts: Cuts, best: &mut Cuts, verdict: &mut Verdict| {
@@ -126,7 +132,7 @@ pub fn shrink(kind: Kind<'_>, seed: u64, property: &str, run_one: impl Fn(&Cuts)
         }
         fails
     };
-    let whole = Cuts::default().outline(kind, seed);
+    let whole = first.outline(kind, seed);
     // It need not go on after what was found.
     for factor in [1, 2, 4] {
         let found_us = verdict.findings.first().map_or(whole.length_us, |finding| finding.at_us);

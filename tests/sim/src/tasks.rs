@@ -1,5 +1,6 @@
 //! Tasks of a world: futures that are polled one at a time, in an order drawn from the seed.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,17 +36,22 @@ impl Spawner {
     }
 }
 
+/// Who can go on, by slot and then by number: the order in which they were woken is not the world's (tokio draws it).
+type Ready = Arc<Mutex<BTreeMap<(usize, u64), Arc<Notice>>>>;
+
 struct Notice {
     slot: usize,
+    /// Of the task: slots are used again.
+    number: u64,
     queued: AtomicBool,
-    ready: Arc<Mutex<Vec<Arc<Notice>>>>,
+    ready: Ready,
 }
 
 impl Wake for Notice {
     fn wake(self: Arc<Self>) {
         if !self.queued.swap(true, Ordering::Relaxed) {
             let ready = self.ready.clone();
-            ready.lock().unwrap_or_else(PoisonError::into_inner).push(self);
+            ready.lock().unwrap_or_else(PoisonError::into_inner).insert((self.slot, self.number), self);
         }
     }
 }
@@ -55,14 +61,16 @@ pub struct Tasks {
     spawner: Spawner,
     slots: Vec<Option<(Task, Arc<Notice>)>>,
     free: Vec<usize>,
-    ready: Arc<Mutex<Vec<Arc<Notice>>>>,
+    ready: Ready,
+    /// Tasks so far.
+    count: u64,
     rng: Rng,
 }
 
 impl Tasks {
     /// No tasks yet.
     pub fn new(rng: Rng) -> Self {
-        Self { spawner: Spawner::default(), slots: Vec::new(), free: Vec::new(), ready: Arc::default(), rng }
+        Self { spawner: Spawner::default(), slots: Vec::new(), free: Vec::new(), ready: Arc::default(), count: 0, rng }
     }
 
     /// Where to spawn.
@@ -77,7 +85,9 @@ impl Tasks {
                 self.slots.push(None);
                 self.slots.len() - 1
             });
-            let notice = Arc::new(Notice { slot, queued: AtomicBool::new(false), ready: self.ready.clone() });
+            self.count += 1;
+            let (queued, ready) = (AtomicBool::new(false), self.ready.clone());
+            let notice = Arc::new(Notice { slot, number: self.count, queued, ready });
             self.slots[slot] = Some((task, notice.clone()));
             notice.wake();
         }
@@ -89,23 +99,22 @@ impl Tasks {
         self.take_in();
         let notice = {
             let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
-            let runnable: Vec<usize> = (0..ready.len())
-                .filter(|index| match &self.slots[ready[*index].slot] {
-                    Some((task, notice)) => !Arc::ptr_eq(notice, &ready[*index]) || skew_us(task.group.0).is_some(),
-                    None => true,
-                })
-                .collect();
-            match self.rng.pick(&runnable) {
-                Some(index) => ready.swap_remove(*index),
+            // Who has ended meanwhile is passed over here: whether it was woken once more is not the world's either.
+            ready.retain(|_, notice| {
+                self.slots[notice.slot].as_ref().is_some_and(|(_, current)| Arc::ptr_eq(current, notice))
+            });
+            let goes_on =
+                |slot: usize| self.slots[slot].as_ref().is_some_and(|(task, _)| skew_us(task.group.0).is_some());
+            let runnable: Vec<(usize, u64)> = ready.keys().copied().filter(|(slot, _)| goes_on(*slot)).collect();
+            let drawn = self.rng.pick(&runnable).and_then(|key| ready.remove(key));
+            match drawn {
+                Some(notice) => notice,
                 None => return false,
             }
         };
         notice.queued.store(false, Ordering::Relaxed);
         let slot = notice.slot;
-        let Some((task, current)) = &mut self.slots[slot] else { return true };
-        if !Arc::ptr_eq(current, &notice) {
-            return true;
-        }
+        let Some((task, _)) = &mut self.slots[slot] else { return true };
         clock::set_skew_us(skew_us(task.group.0).unwrap_or(0));
         let waker = Waker::from(notice);
         if task.future.as_mut().poll(&mut Context::from_waker(&waker)).is_ready() {

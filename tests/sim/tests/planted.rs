@@ -18,8 +18,17 @@ fn every_planted_bug_is_found_where_the_consensus_that_ships_runs() {
     let kind = Kind::Shipped(Path::new(env!("CARGO_BIN_EXE_sim")));
     let mut missed = Vec::new();
     for bug in planted_bugs::ALL.iter().copied().filter(|bug| bug.machines().shipped) {
-        let fleet =
-            Voyage { kind, from: 1, seeds: SHIPPED_SEEDS_MAX, until: None, threads, bug: Some(bug), told: None }.sail();
+        let fleet = Voyage {
+            kind,
+            from: 1,
+            seeds: SHIPPED_SEEDS_MAX,
+            until: None,
+            threads,
+            bug: Some(bug),
+            clients: None,
+            told: None,
+        }
+        .sail();
         match fleet.failed {
             Some((seed, property)) => println!("{:<28} after {seed:>4} larger worlds: {property}", bug.name()),
             None => missed.push(bug.name()),

@@ -19,7 +19,7 @@ fn shipped() -> Kind<'static> {
 fn worlds_with_the_consensus_that_ships_are_clean() {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let (kind, until) = (shipped(), Some(Instant::now() + FOR));
-    let fleet = Voyage { kind, from: 1, seeds: WORLDS, until, threads, bug: None, told: None }.sail();
+    let fleet = Voyage { kind, from: 1, seeds: WORLDS, until, threads, bug: None, clients: None, told: None }.sail();
     println!("{} worlds, {} writes, {} reads", fleet.worlds, fleet.work.writes, fleet.work.reads);
     assert_eq!(fleet.failed, None, "replay it: ./x sim --shipped SEED");
     // Worlds in which nothing happens prove nothing.

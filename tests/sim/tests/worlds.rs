@@ -61,6 +61,7 @@ fn managers_and_nodes_do_their_work_and_the_same_work_every_time() {
         let (first, second) = (kind.one(seed, &cuts, None, usize::MAX), kind.one(seed, &cuts, None, usize::MAX));
         assert_eq!(first.findings, [], "replay it: {}", cuts.command(kind, seed));
         assert_eq!(first.hash, second.hash, "seed {seed}");
+        assert_eq!(first.trace.hash(), second.trace.hash(), "seed {seed}, step by step");
         // Users write a few dozen objects; what makes hundreds of them is the managers and the nodes.
         assert!(first.work.revision > 200, "seed {seed} came to revision {}", first.work.revision);
     }
