@@ -37,8 +37,9 @@ impl Patient {
                     self.connection = Some(client);
                     return Ok(reply);
                 }
-                // It was never sent.
-                Err(error) if error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled) => {}
+                // It was never sent: taken back, or the connection was found closed when it was its turn.
+                Err(error)
+                    if error.downcast_ref::<hyper::Error>().is_some_and(|e| e.is_canceled() || e.is_closed()) => {}
                 Err(error) => return Err(error),
             }
         }
