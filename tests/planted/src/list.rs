@@ -7,14 +7,17 @@ pub struct Machines {
     pub sim: bool,
     /// The simulator, in worlds with the consensus that ships.
     pub shipped: bool,
+    /// The simulator, in small worlds with managers and nodes.
+    pub managers: bool,
     /// The black box, `jepsen`.
     pub jepsen: bool,
 }
 
-const MODEL: Machines = Machines { sim: true, shipped: false, jepsen: false };
+const MODEL: Machines = Machines { sim: true, shipped: false, managers: false, jepsen: false };
 const SIM: Machines = Machines { shipped: true, ..MODEL };
 const SHIPPED: Machines = Machines { sim: false, ..SIM };
-const JEPSEN: Machines = Machines { sim: false, shipped: false, jepsen: true };
+const MANAGERS: Machines = Machines { sim: false, managers: true, ..MODEL };
+const JEPSEN: Machines = Machines { sim: false, jepsen: true, ..MODEL };
 const BOTH: Machines = Machines { jepsen: true, ..SIM };
 
 macro_rules! bugs {
@@ -76,4 +79,10 @@ bugs! {
     ExactReadOffByOne, SIM, "a read at an older revision undoes one event too few";
     RenewalForgotten, JEPSEN, "a lease that is renewed ends when it would have ended anyway";
     FenceIgnored, JEPSEN, "a transaction whose comparison fails is done now and then";
+    LeaseEndedByNewLeader, SHIPPED, "a new leader takes the time of leases that it did not count for over";
+    BindingTwice, MANAGERS, "a pod that is bound is placed and bound again now and then";
+    AssumedPodForgotten, MANAGERS, "the scheduler forgets what it has placed until it sees it bound";
+    AdoptedPodCountedTwice, MANAGERS, "a pod that a ReplicaSet adopts counts as two";
+    SurgeForgotten, MANAGERS, "pods of old versions leave no less room for new ones";
+    LivingOwnerForgotten, MANAGERS, "what is owned is collected though an owner of it lives";
 }

@@ -2,6 +2,7 @@
 
 use axum::response::Response;
 use http::{Method, StatusCode};
+use planted_bugs::planted;
 use serde_json::{Value, json};
 
 use crate::api::{Incoming, json as respond};
@@ -50,7 +51,7 @@ pub(crate) async fn bind(api: &Api, context: &Context, name: &str, uid: &str, no
             return refuse(&format!("pod {name} is being deleted, cannot be assigned to a host"));
         }
         match old["spec"]["nodeName"].as_str() {
-            Some(bound) if !bound.is_empty() => {
+            Some(bound) if !bound.is_empty() && !planted!(BindingTwice) => {
                 return refuse(&format!("pod {name} is already assigned to node {bound:?}"));
             }
             _ => {}

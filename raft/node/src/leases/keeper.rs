@@ -6,6 +6,7 @@ use std::time::Duration;
 use api_proto::peer as pb;
 use imbl::OrdMap;
 use imbl::ordmap::DiffItem;
+use planted_bugs::planted;
 use raft_state::port::{LeaseTime, Standing, Store};
 use raft_state::{Command, Lease, Outcome};
 use tokio::sync::{mpsc, watch};
@@ -69,6 +70,11 @@ impl Keeper {
             return !matches!(tokio::time::timeout(RETRY, self.standing.changed()).await, Ok(Err(_)));
         };
         let mut office = Office { number, deadlines: Deadlines::default(), known: OrdMap::new(), settled };
+        if planted!(LeaseEndedByNewLeader) {
+            // As if it had counted already while another led, and had heard of no renewal.
+            let earlier = Instant::now().checked_sub(Duration::from_secs(3)).unwrap_or_else(Instant::now);
+            office.learn(self.view.snapshot().leases(), earlier);
+        }
         let mut standing = self.standing.clone();
         loop {
             office.learn(self.view.snapshot().leases(), Instant::now());

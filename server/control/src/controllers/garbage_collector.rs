@@ -4,6 +4,7 @@ use crate::objects::Meta;
 use crate::view::Found;
 use crate::{Change, Controller, Deletion, Intent, Key, Now, Plan, Target, View};
 use api_kinds::{Kind, registry};
+use planted_bugs::planted;
 use serde_json::json;
 
 pub(super) static CONTROLLER: Controller = Controller { name: "generic-garbage-collector", wakes, reconcile };
@@ -69,7 +70,7 @@ fn reconcile(view: &View, key: &Key, _now: &Now) -> Plan {
             Found::Gone => {}
         }
     }
-    if is_kept {
+    if is_kept && !planted!(LivingOwnerForgotten) {
         return plan;
     }
     let propagation = if waited_for { "Foreground" } else { "Background" };

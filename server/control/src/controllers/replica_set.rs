@@ -5,6 +5,7 @@ use std::sync::Arc;
 use api_kinds::Kind;
 use api_kinds::apps::replica_set::REPLICA_SET;
 use api_kinds::pod::POD;
+use planted_bugs::planted;
 use serde_json::{Value, json};
 
 use crate::objects::{Meta, Phase, Pod, ReplicaSet};
@@ -69,6 +70,9 @@ pub(super) fn plan(view: &View, kind: &'static Kind, set: &ReplicaSet, now_us: i
         for pod in view.loose_pods(namespace).filter(|pod| pod.active() && selects(pod)) {
             plan.push(own(pod, &[vec![owner(kind, set)], others(pod, &set.meta.uid)].concat()));
             pods.push(pod);
+            if planted!(AdoptedPodCountedTwice) {
+                pods.push(pod);
+            }
         }
         scale(view, kind, set, &pods, &mut plan);
     }

@@ -3,6 +3,8 @@
 //! The bounds hold over the pods themselves, not over what ReplicaSets were told: a pod that is still to be deleted counts
 //! against the surge, and one that is still to be deleted does not count as available.
 
+use planted_bugs::planted;
+
 use super::deployment::{Version, resize};
 use crate::Plan;
 use crate::objects::{Deployment, RollingUpdate};
@@ -67,7 +69,8 @@ fn rolling(desired: i64, bounds: RollingUpdate, sizes: &[Size], new: usize) -> V
     if next[new] > desired {
         next[new] = desired;
     } else {
-        let others: i64 = sizes.iter().enumerate().filter(|(i, _)| *i != new).map(|(_, s)| s.most()).sum();
+        let others = |s: Size| if planted!(SurgeForgotten) { 0 } else { s.most() };
+        let others: i64 = sizes.iter().enumerate().filter(|(i, _)| *i != new).map(|(_, s)| others(*s)).sum();
         // The new version's own pods that are still to go count too.
         let room = desired + bounds.surge - others - (sizes[new].active - next[new]).max(0);
         next[new] = desired.min(room).max(next[new]);

@@ -24,6 +24,7 @@ mod wire;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use planted_bugs::planted;
 use raft_state::{Entry, Event, Revision, Snapshot};
 
 use choice::{Choice, Choices, Nowhere};
@@ -196,7 +197,11 @@ impl Scheduler {
     }
 
     fn learn_pod(&mut self, pod: Arc<Pod>, entry: &Entry) {
-        if pod.occupies() {
+        if planted!(BindingTwice) && pod.occupies() && planted_bugs::one_in(8) {
+            self.leave_queue(&pod.uid);
+            let unbound = Pod { node_name: String::new(), ..Pod::clone(&pod) };
+            self.queue.put(Arc::new(unbound), entry.mod_revision, entry.create_revision);
+        } else if pod.occupies() {
             self.leave_queue(&pod.uid);
             let known = self.cluster.placed(&pod.uid).cloned();
             self.cluster.place(&pod, &pod.node_name);
@@ -236,7 +241,9 @@ impl Scheduler {
         if let Some(nominated) = &waiting.nominated {
             self.cluster.withdraw(&pod.uid, nominated);
         }
-        self.cluster.place(pod, &node);
+        if !planted!(AssumedPodForgotten) {
+            self.cluster.place(pod, &node);
+        }
         let (namespace, name, uid) = (pod.namespace.clone(), pod.name.clone(), pod.uid.clone());
         batch.binds.push(Bind { namespace, name, uid, at: waiting.at, node });
     }
