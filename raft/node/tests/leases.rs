@@ -81,6 +81,24 @@ async fn a_new_leader_grants_every_lease_its_full_time() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn leases_end_though_another_office_was_opened_behind_the_leader_s_back() {
+    let cluster = Cluster::start(3).await;
+    let leader = cluster.node(cluster.leader().await);
+    grant(leader, 1).await;
+    // As a member does that led for a moment, while this one did not look.
+    let Outcome::LeaseOfficeOpened { office } = run(leader, Command::OpenLeaseOffice { holder: 999 }).await else {
+        panic!("no office")
+    };
+    let opened = Instant::now();
+    while leader.snapshot().lease_office() == office {
+        assert!(opened.elapsed() < PATIENCE, "the leader goes on in an office that is over");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    assert!(renew(leader, 1).await);
+    gone(leader, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn renewals_go_on_through_an_election() {
     let mut cluster = Cluster::start(3).await;
     let leader = cluster.leader().await;

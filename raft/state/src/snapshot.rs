@@ -59,6 +59,11 @@ impl Snapshot {
         self.scalars.epoch
     }
 
+    /// The office over leases in force: the count of the leader that opened it is the one that ends them.
+    pub fn lease_office(&self) -> u64 {
+        self.scalars.lease_office
+    }
+
     /// Reads and watches at revisions below this are refused.
     pub fn compacted(&self) -> Revision {
         self.scalars.compacted
