@@ -198,13 +198,17 @@ impl Found {
             }
         };
         let vote = vote.map(|(term, node_id, committed)| Vote { leader_id: LeaderId { term, node_id }, committed });
-        let committed = committed.map(loaded_id).filter(|id| {
-            // Earlier builds wrote the hint ahead of the entries it speaks of. What it says is taken only with them.
-            let place = id.index + 1;
-            let found = journal.read(place, place + 1, usize::MAX).unwrap_or_default();
-            let entry = found.first().and_then(|(place, record)| decode_entry(*place, record).ok());
-            entry.map(|entry| entry.log_id).or(purged.filter(|purged| purged.index == id.index)) == Some(*id)
-        });
+        // Earlier builds wrote the hint ahead of the entries it speaks of. What it says is taken only with them; up to what was
+        // purged it says nothing new.
+        let committed = match committed.map(loaded_id) {
+            Some(id) if purged.is_none_or(|purged| purged.index < id.index) => {
+                let place = id.index + 1;
+                let records = journal.read(place, place + 1, usize::MAX)?;
+                let entry = records.first().map(|(place, record)| decode_entry(*place, record)).transpose()?;
+                entry.map(|entry| entry.log_id).filter(|found| *found == id)
+            }
+            other => other.and(purged),
+        };
         Ok(Self { vote, committed, purged, last })
     }
 }

@@ -306,8 +306,6 @@ impl Applier {
         if let Some(membership) = &membership {
             let ids = |m: &StoredMembership| m.membership().nodes().map(|(id, _)| *id).collect::<Vec<_>>();
             self.state.membership(&ids(&self.position.borrow().last_membership), &ids(membership), &mut applied);
-        }
-        if let Some(membership) = &membership {
             self.of_membership = digest_of_membership(membership);
         }
         self.position.send_modify(|position| {

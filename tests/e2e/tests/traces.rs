@@ -74,6 +74,19 @@ async fn collector() -> Result<(String, Collected)> {
     Ok((endpoint, collected))
 }
 
+/// Waits until so many spans have come.
+async fn gathered(collected: &Collected, count: usize) -> Result<Vec<(String, Span)>> {
+    let begun = Instant::now();
+    loop {
+        let spans = collected.lock().expect("no panic").clone();
+        if spans.len() >= count {
+            return Ok(spans);
+        }
+        ensure!(begun.elapsed() < PATIENCE, "these spans came: {spans:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_write_is_followed_from_a_follower_to_the_leader() -> Result<()> {
     let (endpoint, collected) = collector().await?;
@@ -88,15 +101,7 @@ async fn a_write_is_followed_from_a_follower_to_the_leader() -> Result<()> {
     let client = cluster.client(follower).await?.with_trace(&format!("00-{}-{CLIENT}-00", "1".repeat(32)));
     client.get("/api/v1/namespaces").await?.success()?;
 
-    let begun = Instant::now();
-    let spans = loop {
-        let spans = collected.lock().expect("no panic").clone();
-        if spans.len() >= 3 {
-            break spans;
-        }
-        ensure!(begun.elapsed() < PATIENCE, "these spans came: {spans:?}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    };
+    let spans = gathered(&collected, 3).await?;
     ensure!(spans.iter().all(|(_, span)| hex(&span.trace_id) == TRACE), "only what is to be traced: {spans:?}");
     let by_name: BTreeMap<&str, &(String, Span)> =
         spans.iter().map(|entry| (entry.1.name.split(' ').next().unwrap_or_default(), entry)).collect();
@@ -189,15 +194,7 @@ async fn a_put_of_an_etcd_client_is_followed_too() -> Result<()> {
     let codec = tonic_prost::ProstCodec::<_, etcdserverpb::PutResponse>::default();
     client.unary(request, PathAndQuery::from_static("/etcdserverpb.KV/Put"), codec).await?;
 
-    let begun = Instant::now();
-    let spans = loop {
-        let spans = collected.lock().expect("no panic").clone();
-        if spans.len() >= 3 {
-            break spans;
-        }
-        ensure!(begun.elapsed() < PATIENCE, "these spans came: {spans:?}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    };
+    let spans = gathered(&collected, 3).await?;
     let named = |name: &str| {
         let found = spans.iter().map(|(_, span)| span).find(|span| span.name == name);
         found.with_context(|| format!("no span {name} in {spans:?}"))

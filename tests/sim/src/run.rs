@@ -88,8 +88,8 @@ pub trait Living {
     /// What clients find.
     fn cluster(&self) -> &Arc<Cluster>;
 
-    /// Everything that happened, once, and a hash over it and all that came of it.
-    fn told(&mut self) -> (Trace, u64);
+    /// Everything that happened.
+    fn trace(&mut self) -> &mut Trace;
 }
 
 /// Lives a world through: this much work, until then.
@@ -106,7 +106,9 @@ pub fn live<W: Living>(mut world: W, seed: u64, workloads: &[(usize, u64)], leng
     }
     let (now_us, cluster) = (world.now_us(), world.cluster().clone());
     let work = Work::of(&cluster, world.judge(), now_us);
-    let (trace, hash) = world.told();
+    let trace = std::mem::take(world.trace());
+    // Over all that happened, and all that came of it.
+    let hash = trace.hash() ^ world.judge().hash();
     Verdict { findings: world.judge().findings().to_vec(), hash, work, trace }
 }
 
