@@ -11,12 +11,16 @@ use tokio::time::Instant;
 use crate::config::Limits;
 use crate::level::{Feature, Levels};
 use crate::metrics::{Metrics, increment};
+use crate::pace::{Gait, Pace};
 use crate::record;
 use crate::types::{Commands, Raft};
 
 /// Entries that are not yet committed, at most. While they are on their way everything else gathers for the next one:
 /// with one, a proposal waits for up to two round trips; with many, batches are small and fsyncs frequent.
 const ENTRIES_IN_FLIGHT: usize = 3;
+
+/// From proposal to commit is a round.
+const GAIT: Gait = Gait { rounds: 1, callers_min: 8 };
 
 /// One proposal on its way into the log.
 pub(crate) struct Item {
@@ -53,13 +57,17 @@ pub(crate) async fn run(
     levels: Arc<Levels>,
 ) {
     let slots = Arc::new(Semaphore::new(ENTRIES_IN_FLIGHT));
+    let mut pace = Pace::new(GAIT);
     let mut carried = None;
     loop {
-        let Some(first) = (match carried.take() {
-            Some(item) => Some(item),
-            None => items.recv().await,
-        }) else {
-            return;
+        let first = match carried.take() {
+            // The last entry was full, and so the next one may be.
+            Some(item) => item,
+            None => {
+                let Some(item) = items.recv().await else { return };
+                pace.turn().await;
+                item
+            }
         };
         let Ok(slot) = slots.clone().acquire_owned().await else { return };
         let mut batch = vec![first];
@@ -80,18 +88,20 @@ pub(crate) async fn run(
         let spans: Vec<Span> = batch.iter().filter_map(|item| item.trace).map(|of| span(of, batch.len())).collect();
         let verdicts: Vec<Verdict> = batch.into_iter().map(|item| item.verdict).collect();
         metrics.batch_proposals.record(verdicts.len() as u64);
+        pace.begin(verdicts.len());
         let (responder, committed, completed) = ProgressResponder::new();
         let started = Instant::now();
         if raft.client_write_ff(Commands(payload), Some(responder)).await.is_err() {
             refuse(verdicts, carried, items).await;
             return;
         }
-        let metrics = metrics.clone();
+        let (metrics, lately) = (metrics.clone(), pace.lately().clone());
         tokio::spawn(async move {
             let is_committed = committed.await.is_ok();
             drop((slot, spans));
             if is_committed {
                 metrics.commit_us.record_elapsed(started);
+                lately.record(started.elapsed());
             }
             let accepted = matches!(completed.await, Ok(Ok(_)));
             for verdict in verdicts {
