@@ -13,7 +13,7 @@ use rocksdb::{DB, DBCompressionType, DBRecoveryMode, Direction, IteratorMode, Op
 
 use crate::look::past_the_cache;
 use crate::tail::Tail;
-use crate::{Error, codec, folder, renew};
+use crate::{Error, codec, folder, journal, renew};
 
 const ENTRIES: u8 = b'e';
 const VOTE: &[u8] = b"m/vote";
@@ -122,6 +122,7 @@ impl Log {
         let options = options();
         folder::make_folder(path)?;
         renew::finish(path, &options)?;
+        journal::check_types(&path.join("rocksdb"))?;
         let db = DB::open(&options, path.join("rocksdb"))?;
         check_format(&db)?;
         let (tail, known) = Tail::open(&path.join("tail"))?;

@@ -12,7 +12,7 @@ use std::path::Path;
 use rocksdb::{DB, Options, WriteBatch};
 
 use crate::log::{MARKS, purged_up_to, records_after};
-use crate::{Error, folder};
+use crate::{Error, folder, journal};
 
 /// Says that the database is to be made anew.
 const MARK: &str = "renew";
@@ -67,6 +67,7 @@ pub(crate) fn finish(folder: &Path, options: &Options) -> Result<(), Error> {
 }
 
 fn copy(from: &Path, to: &Path, options: &Options) -> Result<(), Error> {
+    journal::check_types(from)?;
     let from = DB::open_for_read_only(options, from, false)?;
     let to = DB::open(options, to)?;
     let mut batch = WriteBatch::default();

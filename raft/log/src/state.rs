@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::codec::number;
 use crate::database::Database;
 use crate::window::{self, Filed};
-use crate::{Error, codec, folder};
+use crate::{Error, codec, folder, journal};
 
 const VERSIONS: &str = "versions";
 const LEASES: &str = "leases";
@@ -98,6 +98,7 @@ fn unlogged() -> WriteOptions {
 
 fn open_database(path: &Path) -> Result<Database, Error> {
     let families = FAMILIES.map(|name| ColumnFamilyDescriptor::new(name, options()));
+    journal::check_types(path)?;
     let db = DB::open_cf_descriptors(&options(), path, families)?;
     let meta = family(&db, META);
     match db.get_cf(meta, FORMAT)? {
@@ -335,6 +336,7 @@ impl std::fmt::Debug for Examined {
 
 /// Opens a checkpoint without changing it.
 pub(crate) fn open_checkpoint(path: &Path) -> Result<DB, Error> {
+    journal::check_types(path)?;
     let db = DB::open_cf_for_read_only(&options(), path, FAMILIES, false)?;
     match db.get_cf(family(&db, META), FORMAT)? {
         Some(found) if found == [LAYOUT] => Ok(db),
