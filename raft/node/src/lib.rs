@@ -78,7 +78,7 @@ pub use members::decide::Autopilot;
 pub use members::recover::{LEAP, Survivor, recover, survey};
 pub use metrics::{Histogram, Metrics};
 pub use node::{Node, StateHash};
-pub use peer::identity::{MASTERS_GROUP, PEER_NAME};
+pub use peer::identity::{MASTERS_GROUP, PEER_NAME, REPLICAS_GROUP};
 pub use progress::{Progress, Role};
 pub use start::{Hooks, StartError};
 pub use wire::PROTOCOL;

@@ -9,6 +9,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use raft_node::{MASTERS_GROUP, PEER_NAME, REPLICAS_GROUP};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
@@ -16,17 +17,11 @@ use rcgen::{
 
 use crate::observe::certificates::Certificate;
 
-/// Group of masters on the peer port.
-pub const MASTERS_GROUP: &str = "trireme:masters";
-
 /// Certificates are good for so long.
 pub const VALID_DAYS: u32 = 365;
 
 /// Authorities are good for so long.
 const CA_VALID_DAYS: i64 = 3650;
-
-/// The DNS name in every peer certificate, by which masters verify each other whatever their address.
-pub const PEER_NAME: &str = "trireme-peer";
 
 /// A certificate with its private key, both PEM.
 #[derive(Clone, Debug)]
@@ -125,6 +120,11 @@ impl Subject {
             server: true,
             client: true,
         }
+    }
+
+    /// A read replica on the peer port.
+    pub fn replica(name: &str) -> Self {
+        Self { organization: Some(REPLICAS_GROUP.to_owned()), ..Self::master(name) }
     }
 
     /// The metrics port of a process that serves nothing else.

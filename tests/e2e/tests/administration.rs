@@ -73,6 +73,7 @@ async fn joining_and_reading_the_state_each_need_an_identity_that_may() -> Resul
     check("without a certificate", None, [nobody, nobody, nobody, nobody, denied]).await?;
     check("a node", Some("system:nodes"), [denied, denied, denied, nobody, denied]).await?;
     check("for metrics", Some("system:monitoring"), [denied, denied, denied, nobody, denied]).await?;
+    check("another master", Some("trireme:masters"), [denied, denied, denied, nobody, denied]).await?;
     check("an administrator", Some("system:masters"), [None, None, Some(Code::NotFound), nobody, denied]).await
 }
 

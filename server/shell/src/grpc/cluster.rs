@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use api_proto::v1;
-use raft_node::{AdminError, Node};
+use raft_node::{AdminError, MASTERS_GROUP, Node, REPLICAS_GROUP};
 use raft_state::port::{Kind, Member, Store};
 use raft_state::{Command, JoinToken};
 use tonic::{Request, Response, Status};
 
 use super::{Options, deadline};
 use crate::join::Token;
-use crate::pki::{Authority, MASTERS_GROUP, Subject};
+use crate::pki::{Authority, Subject};
 
 /// How long a token lasts when nobody says.
 const TTL_S: u64 = 600;
@@ -89,9 +89,10 @@ impl Service {
         let names = [request.name.clone(), host(&request.api_address)];
         let bad = |e: anyhow::Error| Status::invalid_argument(format!("{e:#}"));
         let api = authority.sign(&request.api_csr_pem, &Subject::api_server(&names)).map_err(bad)?;
-        let mut master = Subject::master(&request.name);
-        master.names.push(host(&request.peer_address));
-        let peer = authority.sign(&request.peer_csr_pem, &master).map_err(bad)?;
+        let subject = if request.replica { Subject::replica } else { Subject::master };
+        let mut subject = subject(&request.name);
+        subject.names.push(host(&request.peer_address));
+        let peer = authority.sign(&request.peer_csr_pem, &subject).map_err(bad)?;
         Ok((api, peer))
     }
 
@@ -109,6 +110,13 @@ impl Service {
         };
         Ok(Response::new(v1::ChangeResponse { note: changed.map_err(|e| refused(&e))? }))
     }
+}
+
+/// Whether a certificate will do in place of a token: a master's or a read replica's for the machine that it was made for. Nobody
+/// becomes another member by it, and no read replica a master.
+fn may_come_back(identity: &api_rest::Identity, request: &v1::JoinRequest) -> bool {
+    let is_of_kind = identity.is_in(MASTERS_GROUP) || request.replica && identity.is_in(REPLICAS_GROUP);
+    is_of_kind && identity.user == request.name
 }
 
 #[tonic::async_trait]
@@ -175,15 +183,16 @@ impl v1::cluster_server::Cluster for Service {
 
     async fn join(&self, request: Request<v1::JoinRequest>) -> Result<Response<v1::JoinResponse>, Status> {
         let until = deadline(request.metadata());
-        let is_master =
-            request.extensions().get::<api_rest::Identity>().is_some_and(|identity| identity.is_in(MASTERS_GROUP));
+        let identity = request.extensions().get::<api_rest::Identity>().cloned();
         let request = request.into_inner();
         if request.name.is_empty() || request.peer_address.is_empty() || request.api_address.is_empty() {
             return Err(Status::invalid_argument("a master that joins needs a name and two addresses"));
         }
-        if !is_master {
+        if !identity.is_some_and(|identity| may_come_back(&identity, &request)) {
             if request.token.is_empty() {
-                return Err(Status::unauthenticated("a token is needed, or a master's certificate"));
+                return Err(Status::unauthenticated(
+                    "a token is needed, or the certificate of a member of this name and kind: `trireme cluster add` makes a token",
+                ));
             }
             // A token made a moment ago, at another master, must be known here.
             let fresh = self.node.read(raft_state::port::ReadLevel::Linearizable, until).await;
@@ -255,4 +264,25 @@ fn refused(error: &AdminError) -> Status {
 
 fn now_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_brings_its_own_machine_back_and_no_other() {
+        let check = |user: &str, group: &str, replica: bool, expected: bool| {
+            let identity = api_rest::Identity::new(user, vec![group.to_owned()]);
+            let request = v1::JoinRequest { name: "m4".to_owned(), replica, ..v1::JoinRequest::default() };
+            assert_eq!(may_come_back(&identity, &request), expected, "{user} of {group}, replica: {replica}");
+        };
+        check("m4", MASTERS_GROUP, false, true);
+        check("m4", MASTERS_GROUP, true, true);
+        check("m4", REPLICAS_GROUP, true, true);
+        check("m4", REPLICAS_GROUP, false, false);
+        check("m1", MASTERS_GROUP, false, false);
+        check("m1", REPLICAS_GROUP, true, false);
+        check("m4", "system:masters", false, false);
+    }
 }

@@ -37,7 +37,8 @@ use crate::backups;
 pub const METRICS: &str = "/metrics";
 
 /// Groups that may look at what a process counts.
-const OBSERVERS: [&str; 3] = ["system:masters", "system:monitoring", raft_node::MASTERS_GROUP];
+const OBSERVERS: [&str; 4] =
+    ["system:masters", "system:monitoring", raft_node::MASTERS_GROUP, raft_node::REPLICAS_GROUP];
 
 /// What one master can tell.
 pub struct Observed {
