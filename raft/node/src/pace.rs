@@ -59,13 +59,7 @@ impl Lately {
 impl Pace {
     /// Of rounds that this thread begins.
     pub(crate) fn new(gait: Gait) -> Self {
-        Self {
-            gait,
-            last: Instant::now(),
-            callers: 0,
-            lately: Lately::default(),
-            pressure: Pressure::of_this_thread(),
-        }
+        Self { gait, last: Instant::now(), callers: 0, lately: Lately::default(), pressure: Pressure::of_this_thread() }
     }
 
     pub(crate) fn lately(&self) -> &Lately {

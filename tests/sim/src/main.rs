@@ -15,6 +15,10 @@ use tests_sim::shipped;
 use tests_sim::shrink::{Cuts, report, shrink};
 use tests_sim::workloads;
 
+/// A fifth of a world's time goes to memory that is asked for and given back.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// The whole cluster in one thread from one seed.
 #[derive(Parser)]
 #[command(name = "sim")]
