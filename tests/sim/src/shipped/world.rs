@@ -167,6 +167,8 @@ impl World {
         };
         let first: Vec<Member> = (1..=self.plan.members).map(member).collect();
         let id = machine.id;
+        // Whoever lets a machine join names the members that there are.
+        let others = self.ids().into_iter().filter(|other| *other != id);
         NodeConfig {
             id: if machine.is_first { id } else { 0 },
             name: format!("m{id}"),
@@ -177,7 +179,7 @@ impl World {
             etcd_url: String::new(),
             data_dir: machine.folder.clone(),
             peer_listen: ([127, 0, 0, 1], 2380).into(),
-            peers: if machine.is_first { Vec::new() } else { first.iter().map(|m| m.peer_address.clone()).collect() },
+            peers: if machine.is_first { Vec::new() } else { others.map(address).collect() },
             initial_members: if machine.is_first { first } else { Vec::new() },
             tls: watch::channel(PeerTls::default()).1,
             keyring: Arc::new(TestKeyring),
@@ -405,6 +407,11 @@ impl Living for World {
                 && machine.paused_until_us > 0
             {
                 machine.paused_until_us = self.clock.now_us();
+            }
+            // Those that a machine was told to ask may all be gone: it is told anew.
+            let is_waiting = |machine: &Machine| machine.process.as_ref().is_some_and(|process| process.node.is_none());
+            if self.machines.get(&id).is_some_and(|machine| !machine.is_first && is_waiting(machine)) {
+                self.crash(id, false);
             }
             self.start(id);
         }
