@@ -20,6 +20,9 @@ const TTL: Duration = Duration::ZERO;
 /// A slow sync must not keep others waiting.
 const THREADS: usize = 4;
 const BLOCK: u32 = 4096;
+/// Names of a file, as far as the kernel is told. It counts one off with each that goes, whatever it has been told meanwhile, and gives no
+/// further name to a file that has none left by its count ("no such file"): so it is told of more than can go at once.
+const LINKS: u32 = 1 << 16;
 /// How closely the end of a sync that is late is timed.
 const TICK: Duration = Duration::from_millis(5);
 
@@ -58,7 +61,7 @@ fn attributes(number: u64, inode: &Inode) -> FileAttr {
         crtime: UNIX_EPOCH,
         kind,
         perm: inode.mode,
-        nlink: 1,
+        nlink: LINKS,
         uid: 0,
         gid: 0,
         rdev: 0,
