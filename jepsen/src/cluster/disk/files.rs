@@ -222,6 +222,17 @@ impl Files {
 
     /// fsync of a file or a folder: what it is now survives.
     pub(super) fn sync(&mut self, number: Number) -> Result<(), Refusal> {
+        // A folder has one name: no disk brings back the one that it was moved from beside the one that it was moved to.
+        let inside: Vec<Number> =
+            self.folder(number).map_or_else(|_| Vec::new(), |f| f.names.values().copied().collect());
+        let folders: BTreeSet<Number> = inside.into_iter().filter(|inner| self.folder(*inner).is_ok()).collect();
+        for (other, inode) in &mut self.inodes {
+            if let Body::Folder(folder) = &mut inode.body
+                && *other != number
+            {
+                folder.synced.retain(|_, inner| !folders.contains(inner));
+            }
+        }
         match &mut self.get_mut(number)?.body {
             Body::Folder(folder) => folder.synced.clone_from(&folder.names),
             Body::File(content) => {
@@ -403,5 +414,23 @@ mod tests {
         files.get_mut(number).unwrap().opened = 0;
         files.sweep();
         assert!(files.get(number).is_err());
+    }
+
+    #[test]
+    fn a_folder_that_was_moved_has_one_name_after_a_loss_of_power() {
+        let mut files = Files::default();
+        let make = |files: &mut Files, parent: Number, name: &str| {
+            files.make(parent, OsStr::new(name), 0o755, Body::Folder(Folder::default())).unwrap()
+        };
+        let (from, to) = (make(&mut files, ROOT, "from"), make(&mut files, ROOT, "to"));
+        let moved = make(&mut files, from, "received");
+        for number in [ROOT, from, to] {
+            files.sync(number).unwrap();
+        }
+        files.rename((from, OsStr::new("received")), (to, OsStr::new("state-1")), true).unwrap();
+        files.sync(to).unwrap();
+        files.lose_power(&mut choices(1, ""), 0);
+        assert_eq!(files.lookup(to, OsStr::new("state-1")), Ok(moved));
+        assert_eq!(files.lookup(from, OsStr::new("received")), Err(Refusal::NotFound));
     }
 }
