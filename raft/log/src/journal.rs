@@ -45,10 +45,7 @@ pub fn check_block(path: &Path, number: u64) -> Result<u64, Error> {
         Err(error) => return Err(Error::file(path)(error)),
     };
     let sound = check(&block);
-    sound.map_err(|at| Error::Damaged {
-        what: "a journal of the database",
-        detail: format!("{} at byte {}", path.display(), number * BLOCK as u64 + at as u64),
-    })?;
+    sound.map_err(|at| damaged(path, number, at))?;
     Ok(block.len() as u64)
 }
 
@@ -66,14 +63,7 @@ pub(crate) fn check_types(database: &Path) -> Result<(), Error> {
         for number in 0.. {
             let block = read_block(&path, number).map_err(Error::file(&path))?;
             if let Some(at) = reused(&block) {
-                return Err(Error::Damaged {
-                    what: "a journal of the database",
-                    detail: format!(
-                        "{} at byte {}: a type that is not in use",
-                        path.display(),
-                        number * BLOCK as u64 + at as u64
-                    ),
-                });
+                return Err(damaged(&path, number, at));
             }
             if block.len() < BLOCK {
                 break;
@@ -81,6 +71,11 @@ pub(crate) fn check_types(database: &Path) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+fn damaged(path: &Path, block: u64, at: usize) -> Error {
+    let detail = format!("{} at byte {}", path.display(), block * BLOCK as u64 + at as u64);
+    Error::Damaged { what: "a journal of the database", detail }
 }
 
 /// Where a piece of a block says that it is of a reused file, as far as RocksDB reads the block.

@@ -223,14 +223,15 @@ impl Files {
     /// fsync of a file or a folder: what it is now survives.
     pub(super) fn sync(&mut self, number: Number) -> Result<(), Refusal> {
         // A folder has one name: no disk brings back the one that it was moved from beside the one that it was moved to.
-        let inside: Vec<Number> =
-            self.folder(number).map_or_else(|_| Vec::new(), |f| f.names.values().copied().collect());
-        let folders: BTreeSet<Number> = inside.into_iter().filter(|inner| self.folder(*inner).is_ok()).collect();
-        for (other, inode) in &mut self.inodes {
-            if let Body::Folder(folder) = &mut inode.body
-                && *other != number
-            {
-                folder.synced.retain(|_, inner| !folders.contains(inner));
+        let inside = self.folder(number).into_iter().flat_map(|folder| folder.names.values());
+        let folders: BTreeSet<Number> = inside.copied().filter(|inner| self.folder(*inner).is_ok()).collect();
+        if !folders.is_empty() {
+            for (other, inode) in &mut self.inodes {
+                if let Body::Folder(folder) = &mut inode.body
+                    && *other != number
+                {
+                    folder.synced.retain(|_, inner| !folders.contains(inner));
+                }
             }
         }
         match &mut self.get_mut(number)?.body {
