@@ -4,11 +4,13 @@
 
 #![allow(missing_docs)]
 
+use std::error::Error as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use http::StatusCode;
 use serde_json::{Value, json};
 use tests_e2e::build::Build;
 use tests_e2e::cluster::{Cluster, binary};
@@ -19,31 +21,48 @@ const WRITERS: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A client as others are: it takes a new connection when the server has said goodbye to the old one, and sends again what the
-/// old one did not take.
+/// old one did not take, or may not have taken.
 struct Patient {
     cluster: Arc<Cluster>,
     connection: Option<Client>,
 }
 
 impl Patient {
+    /// Creates an object whose name nobody else uses.
     async fn post(&mut self, object: &Value) -> Result<Reply> {
+        let mut maybe_taken = false;
         loop {
             let client = match self.connection.take().filter(|client| !client.is_closed()) {
                 Some(client) => client,
                 None => Client::connect(self.cluster.front(), self.cluster.credentials()).await?,
             };
             match client.post(CONFIG_MAPS, object).await {
-                Ok(reply) => {
+                Ok(mut reply) => {
+                    if maybe_taken && reply.status == StatusCode::CONFLICT {
+                        reply.status = StatusCode::CREATED;
+                    }
                     self.connection = Some(client);
                     return Ok(reply);
                 }
-                // It was never sent: taken back, or the connection was found closed when it was its turn.
-                Err(error)
-                    if error.downcast_ref::<hyper::Error>().is_some_and(|e| e.is_canceled() || e.is_closed()) => {}
-                Err(error) => return Err(error),
+                Err(error) => match error.downcast_ref::<hyper::Error>() {
+                    // It was never sent: taken back, or the connection was found closed when it was its turn.
+                    Some(error) if error.is_canceled() || error.is_closed() => {}
+                    Some(error) if said_goodbye(error) => maybe_taken = true,
+                    _ => return Err(error),
+                },
             }
         }
     }
+}
+
+/// Whether a request met the server's goodbye (RFC 9113, section 6.8) on its way out. The server answers what it took before;
+/// but hyper gives a request up when the goodbye is read, on another thread, between its opening of the stream and its next look
+/// at the connection, and then nobody knows whether it went out.
+fn said_goodbye(error: &hyper::Error) -> bool {
+    error
+        .source()
+        .and_then(|source| source.downcast_ref::<h2::Error>())
+        .is_some_and(|error| error.is_go_away() && error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR))
 }
 
 /// Writers that never pause.
