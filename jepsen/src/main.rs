@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
-use jepsen::cluster::compose::{self, Compose};
+use jepsen::cluster::compose::Compose;
 use jepsen::cluster::disk::Disk;
 use jepsen::cluster::network::{self, Link, Network};
 use jepsen::cluster::{Loopback, Site};
@@ -109,7 +109,7 @@ async fn interrupted() -> anyhow::Error {
 /// The compose cluster when it is asked for; else namespaces where this machine lets us, else loopback.
 fn site(masters: usize, seed: u64, arguments: &Arguments, apart: &Result<()>) -> Result<Arc<dyn Site>> {
     if arguments.compose {
-        return Ok(Arc::new(Compose::new().context("the compose cluster cannot be had here")?));
+        return Ok(Arc::new(Compose::new(masters).context("the compose cluster cannot be had here")?));
     }
     Ok(processes(masters, seed, arguments, apart))
 }
@@ -164,8 +164,6 @@ async fn run(arguments: Arguments, apart: Result<()>) -> Result<usize> {
         return Ok(0);
     }
     let sizes = match arguments.masters {
-        None | Some(compose::MASTERS) if arguments.compose => vec![compose::MASTERS],
-        Some(other) if arguments.compose => bail!("--masters {other}: the compose cluster has {}", compose::MASTERS),
         None => vec![3, 5],
         Some(masters @ (3 | 5)) => vec![masters],
         Some(other) => bail!("--masters {other}: 3 or 5"),
@@ -179,7 +177,7 @@ async fn run(arguments: Arguments, apart: Result<()>) -> Result<usize> {
         planted::run(Some(bug.as_str()).filter(|bug| *bug != "all"), &make, disks).await?;
         return Ok(0);
     }
-    let etcd = !arguments.compose && cluster::speaks_etcd()?;
+    let etcd = cluster::speaks_etcd()?;
     let mut anomalies = 0;
     for masters in sizes {
         say(&format!("seed {seed}, {masters} masters, {:.0} s", length.as_secs_f64()));
@@ -239,7 +237,7 @@ fn write(folder: &std::path::Path, finished: &Finished, again: &str) -> Result<(
 }
 
 fn replay(arguments: &Arguments, seed: u64, masters: usize) -> String {
-    let sizes = if arguments.masters.is_some() || arguments.compose { 1.0 } else { 2.0 };
+    let sizes = if arguments.masters.is_some() { 1.0 } else { 2.0 };
     let mut command = format!("./x chaos --seed {seed} --masters {masters} --minutes {}", arguments.minutes / sizes);
     if arguments.latency > 0 {
         command.push_str(&format!(" --latency {}", arguments.latency));

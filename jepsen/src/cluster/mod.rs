@@ -14,7 +14,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use parking_lot::Mutex;
 use serde_json::Value;
 use tests_e2e::Client;
@@ -96,7 +96,7 @@ impl Cluster {
         let Options { masters, nodes, site, environment, disks, etcd, clocks, .. } = options;
         let admin = folder.path().join("admin");
         if let Some(containers) = site.containers() {
-            containers.up(&environment, &admin)?;
+            containers.up(&environment, etcd, &admin)?;
         } else {
             let addresses: Vec<String> = (0..masters).map(|index| site.api(index).ip().to_string()).collect();
             certificates::issue(folder.path(), masters, nodes, &addresses)?;
@@ -126,6 +126,10 @@ impl Cluster {
         }
         for index in 0..masters {
             cluster.serving(index, SERVING_LIMIT).await?;
+        }
+        // Of five containers two join the others.
+        for index in 0..masters {
+            ensure!(cluster.votes(index, SERVING_LIMIT).await, "{} does not vote", name(index));
         }
         // Containers bring nodes of their own.
         if nodes > 0 && cluster.site.containers().is_none() {
@@ -186,7 +190,7 @@ impl Cluster {
     /// When the process cannot be started.
     pub fn launch_as(&self, index: usize, build: &Build) -> Result<()> {
         if let Some(containers) = self.site.containers() {
-            return containers.start(index);
+            return containers.start(index, build);
         }
         let mut process = self.processes[index].lock();
         if process.as_mut().is_some_and(Process::runs) {

@@ -69,12 +69,18 @@ impl Cluster {
         self.masters
     }
 
-    /// Starts the spare master, with nothing but a token: it asks the others to take it in.
+    /// Starts the spare master, with nothing but a token, or in a container nothing but its certificate: it asks the others to
+    /// take it in.
     ///
     /// # Errors
-    /// When the process cannot be started.
-    pub fn join(&self, token: &str) -> Result<()> {
+    /// When no token is made, or it cannot be started.
+    pub async fn join(&self, limit: Duration) -> Result<()> {
         let index = self.spare();
+        if let Some(containers) = self.site().containers() {
+            return containers.join(index);
+        }
+        let made = self.order(&["add", &format!("--name={}", name(index))], limit).await?;
+        let token = made["token"].as_str().context("an order without a token")?;
         self.forget(index, &["data", "tls"])?;
         let mut command = self.server(index, &Build::present());
         command.args((0..self.masters).map(|other| format!("--join={}", self.site.api(other))));
@@ -90,6 +96,12 @@ impl Cluster {
         let mut tick = tokio::time::interval(EVERY);
         while begun.elapsed() < limit {
             tick.tick().await;
+            if let Some(containers) = self.site().containers() {
+                if containers.has_ended(index).unwrap_or(false) {
+                    return true;
+                }
+                continue;
+            }
             let mut process = self.processes[index].lock();
             if process.as_mut().is_none_or(|process| !process.runs()) {
                 *process = None;

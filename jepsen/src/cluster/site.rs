@@ -30,6 +30,11 @@ pub trait Site: Send + Sync {
         None
     }
 
+    /// Whether there is room for one more master than there are from the beginning.
+    fn has_room(&self) -> bool {
+        true
+    }
+
     /// The masters' containers, where they are no processes of ours.
     fn containers(&self) -> Option<&Compose> {
         None

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ pub static NEMESIS: Nemesis = Nemesis {
     name: "join",
     text: "a further master joins by token, catches up, and is removed again",
     lane: Lane::Process,
-    need: Need::Processes,
+    need: Need::Room,
     lasts_ms: (500, 4000),
     draw: |_, _| Box::new(Join),
 };
@@ -50,9 +50,7 @@ impl Fault for Join {
 
 async fn join(world: &World) -> Result<Value> {
     let spare = world.cluster.spare();
-    let name = cluster::name(spare);
-    let made = world.cluster.order(&["add", &format!("--name={name}")], ORDER_LIMIT).await?;
-    world.cluster.join(made["token"].as_str().context("an order without a token")?)?;
+    world.cluster.join(ORDER_LIMIT).await?;
     world.cluster.serving(spare, ORDER_LIMIT).await?;
     Ok(json!("serves"))
 }

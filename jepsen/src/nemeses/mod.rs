@@ -51,8 +51,8 @@ pub const LANES: &[Lane] = &[Lane::Process, Lane::Network, Lane::Upkeep];
 pub enum Need {
     /// Masters.
     Nothing,
-    /// Masters that are processes of ours.
-    Processes,
+    /// Room for one more master.
+    Room,
     /// Masters that are containers.
     Containers,
     /// The network between masters in our hands.
@@ -72,9 +72,9 @@ impl Need {
         match self {
             Self::Nothing => None,
             Self::Containers => (!contained).then_some("it needs containers: --compose"),
-            Self::Processes | Self::Clock if contained => Some("it needs processes of ours: without --compose"),
-            Self::Etcd if contained => Some("the compose cluster does not serve etcd's API"),
-            Self::Processes | Self::Etcd => None,
+            Self::Clock if contained => Some("it needs processes of ours: without --compose"),
+            Self::Room => (!site.has_room()).then_some("it needs room for one more master"),
+            Self::Etcd => None,
             Self::Network => {
                 site.weather().is_none().then_some("it needs network namespaces: root, /dev/net/tun, iproute2")
             }
@@ -86,7 +86,7 @@ impl Need {
     /// Whether it is about another kind of place than this one, so that nothing is lacking here.
     pub fn is_elsewhere(self, site: &dyn Site) -> bool {
         match site.containers() {
-            Some(_) => !matches!(self, Self::Nothing | Self::Containers),
+            Some(_) => matches!(self, Self::Network | Self::Disk | Self::Clock),
             None => self == Self::Containers,
         }
     }
@@ -258,7 +258,7 @@ mod tests {
             assert_eq!(need.is_elsewhere(&site), elsewhere, "{need:?}");
         };
         check(Need::Nothing, false, false, false);
-        check(Need::Processes, false, false, false);
+        check(Need::Room, false, false, false);
         check(Need::Etcd, false, false, false);
         check(Need::Disk, true, false, false);
         // Nobody said that they were to be had.

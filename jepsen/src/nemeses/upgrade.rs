@@ -16,7 +16,7 @@ pub static NEMESIS: Nemesis = Nemesis {
     name: "upgrade",
     text: "the leader or one other is replaced by the build before (TRIREME_PREVIOUS, or this one at a lower level), and back",
     lane: Lane::Process,
-    need: Need::Processes,
+    need: Need::Nothing,
     lasts_ms: (500, 3000),
     draw: |random, masters| Box::new(Upgrade { who: Who::draw_one(random, masters), struck: BTreeSet::new() }),
 };

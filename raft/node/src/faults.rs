@@ -26,8 +26,8 @@ pub struct Faults {
 #[derive(Debug, Default)]
 struct Inner {
     cut: BTreeSet<(u64, u64)>,
-    /// Whose log entries reach nobody.
-    unheard: BTreeSet<u64>,
+    /// Whose log entries do not reach whom.
+    unheard: BTreeSet<(u64, u64)>,
     hanging: BTreeSet<u64>,
     /// Bytes free.
     full: BTreeMap<u64, u64>,
@@ -43,9 +43,9 @@ impl Faults {
         inner.cut.insert((b, a));
     }
 
-    /// Holds up the log entries that a member sends as leader, and nothing else: its heartbeats arrive.
-    pub fn hold_entries(&self, leader: u64) {
-        self.inner.lock().unheard.insert(leader);
+    /// Holds up the log entries that a member sends to others as leader, and nothing else: its heartbeats arrive.
+    pub fn hold_entries(&self, leader: u64, others: impl IntoIterator<Item = u64>) {
+        self.inner.lock().unheard.extend(others.into_iter().map(|other| (leader, other)));
     }
 
     /// Lets the disk of a member's log hang.
@@ -100,7 +100,7 @@ impl Faults {
     /// Pending while the link is cut.
     fn poll(&self, (from, to, lane): Ends, context: &Context<'_>) -> Poll<()> {
         let mut inner = self.inner.lock();
-        let is_held = lane == Lane::Replication && inner.unheard.contains(&from);
+        let is_held = lane == Lane::Replication && inner.unheard.contains(&(from, to));
         if !inner.cut.contains(&(from, to)) && !is_held {
             return Poll::Ready(());
         }

@@ -35,6 +35,8 @@ pub(crate) struct Silence {
     looked: Instant,
     led: bool,
     silent: Duration,
+    /// As the leader: quiet until then.
+    cedes_until: Option<Instant>,
 }
 
 impl Silence {
@@ -47,7 +49,13 @@ impl Silence {
             looked: now,
             led: false,
             silent: Duration::ZERO,
+            cedes_until: None,
         }
+    }
+
+    /// As the leader: leaves the others in peace for as long as an election takes, whoever is heard.
+    pub(crate) fn cede(&mut self, now: Instant) {
+        self.cedes_until = Some(now + self.phase);
     }
 
     /// Looks: whether the leader, or as the leader a quorum, was heard since the last look; `leads` says which.
@@ -62,6 +70,7 @@ impl Silence {
             self.silent += ran;
         }
         if !leads {
+            self.cedes_until = None;
             // The timer is longer than the lease, so where nobody is starved this delays no election.
             return Permits { elect: self.silent >= self.lease, heartbeat: true };
         }
@@ -69,7 +78,8 @@ impl Silence {
         // that only was late must not fall silent itself: the others would hear it too late.
         let beyond = self.silent.checked_sub(self.lease * CALLING_LEASES);
         let is_quiet = beyond.is_some_and(|beyond| (beyond.as_nanos() / self.phase.as_nanos()).is_multiple_of(2));
-        Permits { elect: true, heartbeat: !is_quiet }
+        let cedes = self.cedes_until.is_some_and(|until| now < until);
+        Permits { elect: true, heartbeat: !is_quiet && !cedes }
     }
 }
 
@@ -112,6 +122,21 @@ mod tests {
         ] {
             assert_eq!(after(true, every_ms, for_ms).heartbeat, heartbeat, "{what}");
         }
+    }
+
+    #[test]
+    fn a_leader_that_cedes_is_quiet_for_one_election_though_it_is_heard() {
+        let begin = Instant::now();
+        let at = |ms: u64| begin + Duration::from_millis(ms);
+        let mut silence = Silence::new(&Timing::default(), LOOK, begin);
+        assert!(silence.look(begin, true, true).heartbeat);
+        silence.cede(begin);
+        for (ms, heartbeat) in [(15, false), (315, false), (330, true)] {
+            assert_eq!(silence.look(at(ms), true, true).heartbeat, heartbeat, "after {ms} ms");
+        }
+        silence.cede(at(345));
+        silence.look(at(360), true, false);
+        assert!(silence.look(at(375), true, true).heartbeat, "by another election");
     }
 
     #[test]

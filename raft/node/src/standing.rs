@@ -48,6 +48,8 @@ pub(crate) struct Observer {
     pub(crate) word: Arc<Word>,
     /// As the leader: no heartbeat is to be sent now.
     pub(crate) quiet: Arc<AtomicBool>,
+    /// As the leader: the others are to have time for an election.
+    pub(crate) cedes: Arc<AtomicBool>,
     pub(crate) exit: Exit,
 }
 
@@ -142,6 +144,9 @@ impl Observer {
             return;
         }
         let leads = is_leader(now);
+        if self.cedes.swap(false, Ordering::Relaxed) {
+            silence.cede(Instant::now());
+        }
         let permits = silence.look(Instant::now(), heard.is_news(now, &self.contact, leads), leads);
         self.raft.runtime_config().elect(permits.elect);
         self.raft.runtime_config().heartbeat(permits.heartbeat);

@@ -58,9 +58,9 @@ use crate::successor::Successor;
 use crate::trail::Trail;
 use crate::types::Raft;
 use crate::view::View;
-use crate::watchdog::Flushes;
+use crate::watchdog::{Flushes, Watchdog};
 use crate::wire::Letterhead;
-use crate::{batch, compact, snapshots, watchdog};
+use crate::{batch, compact, snapshots};
 
 /// How far behind the store a watcher of a quiet resource may believe itself to be.
 const WAKE_WATCHERS_EVERY: Duration = Duration::from_millis(500);
@@ -182,7 +182,7 @@ async fn assemble(config: NodeConfig, hooks: Hooks) -> Result<(Arc<Node>, Disk),
         stores.map_err(|trouble| StartError::of(&config, trouble))?;
     let (closing, closed) = watch::channel(false);
     let gate = Gate { cluster: known.cluster.clone(), birth: known.birth, member: Arc::default() };
-    door.serve(gate.clone(), closed);
+    door.serve(gate.clone(), closed, &config.timing);
     let asking = Identity { member: config.id, ..known.clone() };
     let admission = admission::settle(&config, known, log_is_empty, &dialer(&asking)).await;
     let admission =
@@ -284,7 +284,7 @@ fn run(config: &NodeConfig, shared: Shared, core: Core, port: Port, admission: A
     let (leases, lease_asks) = Leases::new();
     let stopping = Arc::new(AtomicBool::new(false));
     let removed = Arc::new(AtomicBool::new(false));
-    let quiet = Arc::new(AtomicBool::new(false));
+    let (quiet, cedes) = (Arc::new(AtomicBool::new(false)), Arc::<AtomicBool>::default());
     let patience = config.timing.election_max * 2;
 
     let changes = Arc::new(Changes::new(raft.clone()));
@@ -359,6 +359,7 @@ fn run(config: &NodeConfig, shared: Shared, core: Core, port: Port, admission: A
         removed: removed.clone(),
         word: witness.word.clone(),
         quiet: quiet.clone(),
+        cedes: cedes.clone(),
         exit: hooks.exit.clone(),
     };
     tokio::spawn(observer.run());
@@ -384,7 +385,15 @@ fn run(config: &NodeConfig, shared: Shared, core: Core, port: Port, admission: A
     tokio::spawn(rounds.run(read_waiters));
     let successor = Successor { raft: raft.clone(), dialer: dialer.clone(), leader: leader.clone(), contact };
     tokio::spawn(successor.run(broken_streams));
-    tokio::spawn(watchdog::watch(raft.clone(), flushes, standing.clone(), config.timing, hooks.exit));
+    let watchdog = Watchdog {
+        raft: raft.clone(),
+        flushes,
+        standing: standing.clone(),
+        timing: config.timing,
+        cedes,
+        exit: hooks.exit,
+    };
+    tokio::spawn(watchdog.run());
     tokio::spawn(pilot::run(changes, observatory, standing.clone(), config.autopilot));
     tokio::spawn(dialer.clone().follow(standing.clone()));
     if dialer.has_connections() {

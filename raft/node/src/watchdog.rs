@@ -1,9 +1,10 @@
 //! A leader whose disk is stuck goes on heartbeating, and so keeps its office while nothing commits. So does one on a network
 //! that comes and goes: of its heartbeats enough get through, while each entry that is lost waits for TCP to try again. The
-//! watchdog gives the office away.
+//! watchdog gives the office away: to another member, or to whoever the others elect.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use openraft::ServerState;
@@ -16,7 +17,9 @@ use tokio::time::Instant;
 use crate::config::Timing;
 use crate::exit::Exit;
 use crate::standing::successor;
-use crate::types::{LogId, Raft};
+use crate::types::{Fatal, LogId, Raft, TypeConfig};
+
+type RaftMetrics = openraft::RaftMetrics<TypeConfig>;
 
 /// Writes of the log on their way to the disk.
 #[derive(Debug, Default)]
@@ -63,8 +66,8 @@ impl Wait {
 /// What a member sees of itself at one look, as indexes of its log.
 #[derive(Clone, Copy, Default)]
 struct Look {
-    /// Whether it leads: nobody else answers for what is not committed.
-    leads: bool,
+    /// Whether it leads, with a quorum or without: nobody else answers for what is not committed.
+    in_office: bool,
     /// The oldest write on its way to the disk, by its ticket.
     oldest_flush: Option<u64>,
     applied: Option<u64>,
@@ -102,7 +105,7 @@ impl Patience {
         self.last_look = now;
         let flush = self.flush.look(look.oldest_flush, look.oldest_flush.is_some(), awake);
         let apply = self.apply.look(look.applied, look.applied < look.committed, awake);
-        let quorum = self.commit.look(look.committed, look.leads && look.committed < look.last, awake);
+        let quorum = self.commit.look(look.committed, look.in_office && look.committed < look.last, awake);
         Late { disk: flush.max(apply), quorum }
     }
 }
@@ -115,73 +118,100 @@ const ATTEMPTS: u32 = 3;
 /// And then not for so long: where all are slow, no other leader would fare better.
 const REST: Duration = Duration::from_secs(60);
 
-/// Watches what a leader writes, for ever: its log, the state that it applies to, and what of the log a quorum has.
-///
-/// A leader that was deposed while its disk is stuck cannot even write that down, and goes on calling itself leader. Its
-/// standing knows better: no quorum answers it. It harms nobody, and goes on when its disk does.
-pub(crate) async fn watch(
-    raft: Raft,
-    flushes: Arc<Flushes>,
-    standing: watch::Receiver<Standing>,
-    timing: Timing,
-    exit: Exit,
-) {
-    let (stall, uncommitted_max) = (timing.fsync_stall, timing.election_max * UNCOMMITTED_MAX);
-    let metrics = raft.metrics();
-    let look_every = (stall / 10).min(uncommitted_max / 6).max(Duration::from_millis(5));
-    let mut ticks = tokio::time::interval(look_every);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut patience = Patience::new(look_every, Instant::now());
-    // The successor gets its chance before the next attempt.
-    let mut next_attempt = Instant::now();
-    let mut attempts = 0;
-    loop {
-        ticks.tick().await;
-        let now = metrics.borrow_watched().clone();
-        let index = |id: Option<LogId>| id.map(|id| id.index);
-        let leads = now.state == ServerState::Leader && standing.borrow().leads;
-        let late = patience.look(
-            Instant::now(),
-            Look {
-                leads,
-                oldest_flush: flushes.oldest(),
-                applied: index(now.last_applied),
-                committed: index(now.local_committed),
-                last: now.last_log_index,
-            },
-        );
-        if !leads {
-            continue;
-        }
-        if late.disk > stall * 3 {
-            exit.now(&format!(
-                "the disk has not finished a write for {} ms, and nobody takes over",
-                late.disk.as_millis()
-            ));
-            return;
-        }
-        let is_stuck = late.disk >= stall;
-        // With a disk that is slow too, all disks may be: another leader would not fare better.
-        let is_unheard = late.quorum >= uncommitted_max && late.disk * 2 < late.quorum;
-        if (is_stuck || is_unheard)
-            && Instant::now() >= next_attempt
-            && let Some(to) = successor(&now)
-        {
-            if is_stuck {
-                tracing::warn!(to, stuck_ms = late.disk.as_millis(), "the disk is stuck: handing leadership over");
+/// Watches what a leader writes: its log, the state that it applies to, and what of the log a quorum has.
+pub(crate) struct Watchdog {
+    pub(crate) raft: Raft,
+    pub(crate) flushes: Arc<Flushes>,
+    pub(crate) standing: watch::Receiver<Standing>,
+    pub(crate) timing: Timing,
+    /// Set to leave the others in peace for one election.
+    pub(crate) cedes: Arc<AtomicBool>,
+    pub(crate) exit: Exit,
+}
+
+impl Watchdog {
+    /// For as long as the member runs.
+    ///
+    /// A leader that was deposed while its disk is stuck cannot even write that down, and goes on calling itself leader. Its
+    /// standing knows better: no quorum answers it. It harms nobody, and goes on when its disk does.
+    pub(crate) async fn run(self) {
+        let (stall, uncommitted_max) = (self.timing.fsync_stall, self.timing.election_max * UNCOMMITTED_MAX);
+        let metrics = self.raft.metrics();
+        let look_every = (stall / 10).min(uncommitted_max / 6).max(Duration::from_millis(5));
+        let mut ticks = tokio::time::interval(look_every);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut patience = Patience::new(look_every, Instant::now());
+        // The successor gets its chance before the next attempt.
+        let mut next_attempt = Instant::now();
+        let mut attempts = 0;
+        loop {
+            ticks.tick().await;
+            let now = metrics.borrow_watched().clone();
+            let index = |id: Option<LogId>| id.map(|id| id.index);
+            // A network that comes and goes takes the lease away each time, and the entries wait on.
+            let in_office = now.state == ServerState::Leader;
+            let late = patience.look(
+                Instant::now(),
+                Look {
+                    in_office,
+                    oldest_flush: self.flushes.oldest(),
+                    applied: index(now.last_applied),
+                    committed: index(now.local_committed),
+                    last: now.last_log_index,
+                },
+            );
+            if !in_office || !self.standing.borrow().leads {
+                continue;
+            }
+            if late.disk > stall * 3 {
+                let stuck_ms = late.disk.as_millis();
+                self.exit.now(&format!("the disk has not finished a write for {stuck_ms} ms, and nobody takes over"));
+                return;
+            }
+            if Instant::now() < next_attempt {
+                continue;
+            }
+            // With a disk that is slow too, all disks may be: another leader would not fare better.
+            let is_unheard = late.quorum >= uncommitted_max && late.disk * 2 < late.quorum;
+            let handed = if late.disk >= stall {
                 next_attempt = Instant::now() + stall / 2;
-            } else {
-                let waiting_ms = late.quorum.as_millis();
-                tracing::warn!(to, waiting_ms, "no quorum gets this leader's entries: handing leadership over");
+                self.hand_over(&now, "the disk is stuck", late.disk).await
+            } else if is_unheard {
+                let is_first = attempts % ATTEMPTS == 0;
                 attempts += 1;
                 let pause = if attempts % ATTEMPTS == 0 { REST } else { uncommitted_max };
                 next_attempt = Instant::now() + pause;
-            }
-            if raft.trigger().transfer_leader(to).await.is_err() {
+                if is_first && !is_partly_heard(&now) {
+                    self.hand_over(&now, "no quorum gets this leader's entries", late.quorum).await
+                } else {
+                    let waiting_ms = late.quorum.as_millis();
+                    tracing::warn!(waiting_ms, "no quorum gets this leader's entries: leaving the others an election");
+                    self.cedes.store(true, Ordering::Relaxed);
+                    Ok(())
+                }
+            } else {
+                Ok(())
+            };
+            if handed.is_err() {
                 return;
             }
         }
     }
+
+    /// Asks the voter whose log is longest to take over.
+    async fn hand_over(&self, now: &RaftMetrics, why: &str, waiting: Duration) -> Result<(), Fatal> {
+        let Some(to) = successor(now) else { return Ok(()) };
+        tracing::warn!(to, waiting_ms = waiting.as_millis(), "{why}: handing leadership over");
+        self.raft.trigger().transfer_leader(to).await
+    }
+}
+
+/// Whether somebody has entries that no quorum has. Only such a one could be handed the office, for its log is longest, and it
+/// is likely to be on this member's side of whatever keeps the others from them: those must find a leader by themselves.
+fn is_partly_heard(now: &RaftMetrics) -> bool {
+    let committed = now.local_committed.map(|id| id.index);
+    let matched = now.replication.iter().flatten().filter(|(id, _)| **id != now.id);
+    matched.filter_map(|(_, matched)| *matched).any(|matched| Some(matched.index) > committed)
 }
 
 #[cfg(test)]
@@ -201,7 +231,7 @@ mod tests {
     fn stuck(looks: &[(u64, Option<u64>, u64)]) -> u64 {
         let look = |(at, oldest_flush, applied): &(u64, Option<u64>, u64)| {
             let (oldest_flush, applied) = (*oldest_flush, Some(*applied));
-            (*at, Look { leads: true, oldest_flush, applied, committed: Some(9), last: Some(9) })
+            (*at, Look { in_office: true, oldest_flush, applied, committed: Some(9), last: Some(9) })
         };
         late(&looks.iter().map(look).collect::<Vec<_>>()).0
     }
@@ -214,8 +244,8 @@ mod tests {
     /// The same of one that leads from some moment on.
     fn elected(since: u64, looks: &[(u64, u64, u64)]) -> u64 {
         let look = |(at, committed, last): &(u64, u64, u64)| {
-            let (leads, committed, last) = (*at >= since, Some(*committed), Some(*last));
-            (*at, Look { leads, oldest_flush: None, applied: committed, committed, last })
+            let (in_office, committed, last) = (*at >= since, Some(*committed), Some(*last));
+            (*at, Look { in_office, oldest_flush: None, applied: committed, committed, last })
         };
         late(&looks.iter().map(look).collect::<Vec<_>>()).1
     }

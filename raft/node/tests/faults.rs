@@ -129,7 +129,7 @@ async fn a_leader_whose_entries_reach_nobody_gives_its_office_away() {
     let cluster = Cluster::start(3).await;
     let old = cluster.leader().await;
     cluster.create_any(old).await;
-    cluster.faults.hold_entries(old);
+    cluster.faults.hold_entries(old, 1..=3);
     let held = Instant::now();
     // Nothing else tells that something is wrong: its heartbeats arrive, and are answered.
     let name = cluster.create_any(old).await;
@@ -137,6 +137,28 @@ async fn a_leader_whose_entries_reach_nobody_gives_its_office_away() {
     let new = cluster.leader_other_than(old).await;
     cluster.faults.heal();
     for id in 1..=3 {
+        assert!(sees(cluster.node(id), &name).await, "{name} at {id}, led by {new}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_whose_entries_reach_one_of_four_leaves_the_others_an_election() {
+    let cluster = Cluster::start(5).await;
+    let old = cluster.leader().await;
+    cluster.create_any(old).await;
+    let friend = (1..=5).find(|id| *id != old).expect("another");
+    let others: Vec<u64> = (1..=5).filter(|id| ![old, friend].contains(id)).collect();
+    // Whom the leader could ask to take over is no better off.
+    for one in [old, friend] {
+        cluster.faults.hold_entries(one, others.clone());
+    }
+    let held = Instant::now();
+    let name = cluster.create_any(others[0]).await;
+    eprintln!("entries were held up; one was written after {:?}", held.elapsed());
+    let new = cluster.leader().await;
+    assert!(others.contains(&new), "{new} leads, of {old} and {friend} against {others:?}");
+    cluster.faults.heal();
+    for id in 1..=5 {
         assert!(sees(cluster.node(id), &name).await, "{name} at {id}, led by {new}");
     }
 }

@@ -1,7 +1,7 @@
 //! A docker engine: the machine's own, or one that is started for a test where docker is installed and nobody runs it.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -85,14 +85,14 @@ impl Engine {
         Ok(engine)
     }
 
-    /// The image, as `./x image` builds it, of the binary under test.
+    /// The image, as `./x image` builds it, of a binary.
     ///
     /// # Errors
     /// What was said when it could not be built.
-    pub fn build(&self, image: &str) -> Result<(), String> {
+    pub fn build(&self, image: &str, binary: &Path) -> Result<(), String> {
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
         let context = folder.path().join("context");
-        run(Command::new(root().join("deploy/docker/context.sh")).arg(crate::cluster::binary()).arg(&context))?;
+        run(Command::new(root().join("deploy/docker/context.sh")).arg(binary).arg(&context))?;
         let mut command = self.command("docker");
         command.args(["build", "--quiet", "--tag", image, "--file"]);
         run(command.arg(root().join("deploy/docker/Dockerfile")).arg(&context)).map(drop)

@@ -104,7 +104,7 @@ fn the_demo_and_the_readme_work_as_printed() {
         return;
     }
     let image = format!("trireme:test-{}", std::process::id());
-    engine.build(&image).unwrap_or_else(|said| panic!("{said}"));
+    engine.build(&image, &tests_e2e::cluster::binary()).unwrap_or_else(|said| panic!("{said}"));
     std::thread::scope(|scope| {
         for (number, compose) in (0..).zip(here) {
             let port = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address").port();

@@ -57,6 +57,8 @@ pub(crate) struct Dialer {
     /// For the connection itself; handshakes may take [`HANDSHAKES`] times as long.
     connect_timeout: Duration,
     silence: Duration,
+    /// As long as followers wait for a leader at least: see [`socket::give_up_after`].
+    unacknowledged_max: Duration,
     faults: Option<Arc<Faults>>,
     ground: Option<Arc<dyn Ground>>,
     /// `None` once closed.
@@ -93,6 +95,7 @@ impl Dialer {
             // A round of votes is worth more than an attempt that hangs.
             connect_timeout: timing.election_max.max(Duration::from_millis(100)),
             silence: (timing.election_max * 4).max(Duration::from_millis(500)),
+            unacknowledged_max: socket::patience(timing),
             faults: hooks.faults.clone(),
             ground: hooks.ground.clone(),
             channels: Mutex::new(Some(Channels::new())),
@@ -178,7 +181,9 @@ impl Dialer {
             .keep_alive_timeout(self.silence)
             .keep_alive_while_idle(true);
         let (ends, faults, address) = ((self.letterhead.id, peer, lane), self.faults.clone(), address.to_owned());
-        let (limit, silence) = (self.connect_timeout, self.silence * 2);
+        // Whoever receives a snapshot may be slow to take it.
+        let silence = if lane == Lane::Bulk { self.silence * 2 } else { self.unacknowledged_max };
+        let limit = self.connect_timeout;
         Ok(Carrier::Connection(endpoint.connect_with_connector_lazy(tower::service_fn(move |_| {
             let (faults, address, lost) = (faults.clone(), address.clone(), lost.clone());
             async move {

@@ -18,12 +18,12 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server;
 use tower::Service;
 
-use crate::config::PeerTls;
+use crate::config::{PeerTls, Timing};
 use crate::ground::Ground;
 use crate::peer::dial::{MESSAGE_BYTES_MAX, WINDOW_BYTES};
 use crate::peer::gate::Gate;
 use crate::peer::identity::require_master;
-use crate::peer::socket::tune;
+use crate::peer::socket;
 
 /// Whoever connects and does not shake hands within this is dropped.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
@@ -87,12 +87,14 @@ pub(crate) enum Door {
 
 impl Door {
     /// Serves until `closed` says so.
-    pub(crate) fn serve(self, gate: Gate, closed: watch::Receiver<bool>) {
+    pub(crate) fn serve(self, gate: Gate, closed: watch::Receiver<bool>, timing: &Timing) {
         let service = PeerServer::new(gate)
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX);
         match self {
-            Self::Socket(listener, certificate) => serve(listener, certificate, service, closed),
+            Self::Socket(listener, certificate) => {
+                serve(listener, certificate, service, closed, socket::patience(timing))
+            }
             Self::Ground(ground) => ground.listen(Arc::new(move |call| {
                 let mut service = service.clone();
                 async move { service.call(call).await.unwrap_or_else(|never| match never {}) }.boxed()
@@ -106,9 +108,10 @@ fn serve(
     certificate: Certificate,
     service: PeerServer<Gate>,
     mut closed: watch::Receiver<bool>,
+    patience: Duration,
 ) {
     let (connected, incoming) = mpsc::unbounded_channel();
-    let accepting = tokio::spawn(accept(listener, certificate, connected));
+    let accepting = tokio::spawn(accept(listener, certificate, connected, patience));
     let guarded = InterceptedService::new(service, require_master);
     let server = Server::builder()
         .initial_stream_window_size(WINDOW_BYTES)
@@ -132,10 +135,15 @@ fn serve(
 type Connected = Result<TlsStream<TcpStream>, std::io::Error>;
 
 /// Accepts, and shakes hands beside: who is slow at it keeps nobody else waiting.
-async fn accept(listener: TcpListener, mut certificate: Certificate, connected: mpsc::UnboundedSender<Connected>) {
+async fn accept(
+    listener: TcpListener,
+    mut certificate: Certificate,
+    connected: mpsc::UnboundedSender<Connected>,
+    patience: Duration,
+) {
     loop {
-        let socket = match listener.accept().await {
-            Ok((socket, _)) => socket,
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
             Err(e) => {
                 tracing::warn!("accepting on the peer port: {e}");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -144,11 +152,11 @@ async fn accept(listener: TcpListener, mut certificate: Certificate, connected: 
         };
         let (acceptor, connected) = (TlsAcceptor::from(certificate.latest()), connected.clone());
         tokio::spawn(async move {
-            if let Err(e) = tune(&socket) {
+            if let Err(e) = socket::tune(&stream).and_then(|()| socket::give_up_after(&stream, patience)) {
                 tracing::debug!("a connection to the peer port that ended at once: {e}");
                 return;
             }
-            match tokio::time::timeout(HANDSHAKE_LIMIT, acceptor.accept(socket)).await {
+            match tokio::time::timeout(HANDSHAKE_LIMIT, acceptor.accept(stream)).await {
                 // Closed only while this member stops.
                 Ok(Ok(stream)) => drop(connected.send(Ok(stream))),
                 Ok(Err(e)) => tracing::debug!("a handshake on the peer port failed: {e}"),

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use api_proto::peer as pb;
 use bytes::Bytes;
@@ -174,7 +175,11 @@ fn digest(path: &Path) -> io::Result<(u64, u32)> {
 /// Receives snapshots, one at a time.
 #[derive(Clone)]
 pub(crate) struct Receiver {
+    /// Holds what is on its way, and what has come: each whole snapshot in a folder of its own, for whoever uses an earlier one,
+    /// or removes it, knows it by its path.
     folder: PathBuf,
+    /// Whole snapshots so far.
+    whole: Arc<AtomicU64>,
     store: Arc<dyn StateDisk>,
     keyring: Arc<dyn Keyring>,
     metrics: Arc<Metrics>,
@@ -185,18 +190,21 @@ pub(crate) struct Receiver {
 }
 
 impl Receiver {
-    /// Partial transfers live in `folder` until the process ends; what an earlier process left there is forgotten.
+    /// Transfers live in `folder` until the process ends; what an earlier process left there is forgotten.
     pub(crate) fn new(
         folder: PathBuf,
         store: Arc<dyn StateDisk>,
         keyring: Arc<dyn Keyring>,
         metrics: Arc<Metrics>,
     ) -> io::Result<Self> {
-        if folder.exists() {
-            fs::remove_dir_all(&folder)?;
-        }
-        fs::create_dir_all(&folder)?;
-        Ok(Self { folder, store, keyring, metrics, offered: Arc::new(Mutex::new(None)), offers: watch::Sender::new(0) })
+        empty(&folder)?;
+        let (offered, offers) = (Arc::default(), watch::Sender::new(0));
+        Ok(Self { folder, whole: Arc::default(), store, keyring, metrics, offered, offers })
+    }
+
+    /// Where the parts of what was offered last are.
+    fn partial(&self) -> PathBuf {
+        self.folder.join("partial")
     }
 
     /// How much of each file of an offer is here already.
@@ -209,18 +217,19 @@ impl Receiver {
         // connection that was cut would take its time to say so.
         self.offers.send_modify(|count| *count += 1);
         let mut offered = self.offered.lock().await;
-        let folder = self.folder.clone();
-        let resumes = offered.as_ref() == Some(&meta);
-        *offered = Some(meta.clone());
-        blocking(move || {
+        let folder = self.partial();
+        // Nothing can be gone on with where this does not come off.
+        let resumes = offered.take().as_ref() == Some(&meta);
+        let files = meta.files.clone();
+        let held = blocking(move || {
             if !resumes {
-                fs::remove_dir_all(&folder)?;
-                fs::create_dir_all(&folder)?;
+                empty(&folder)?;
             }
-            meta.files.iter().map(|f| held_bytes(&folder.join(&f.name))).collect()
-        })
-        .await
-        .map_err(|e| Status::internal(format!("receiving a snapshot: {e}")))
+            files.iter().map(|f| held_bytes(&folder.join(&f.name))).collect()
+        });
+        let held = held.await.map_err(|e| Status::internal(format!("receiving a snapshot: {e}")))?;
+        *offered = Some(meta);
+        Ok(held)
     }
 
     /// Takes the chunks of the snapshot offered last, and checks it whole.
@@ -248,19 +257,22 @@ impl Receiver {
             letterhead.check(chunk.header.as_ref())?;
             let file = meta.files.get(chunk.file as usize);
             let name = file.ok_or_else(|| Status::invalid_argument("a chunk of no file"))?.name.clone();
-            let path = self.folder.join(&name);
+            let path = self.partial().join(&name);
             blocking(move || store(&path, &chunk))
                 .await
-                .map_err(|e| Status::data_loss(format!("receiving {name} of a snapshot: {e}")))?;
+                .map_err(|e| broken(&e, format!("receiving {name} of a snapshot: {e}")))?;
         }
         let raft_meta = wire::snapshot_meta_from(&meta)?;
-        let complete = self.folder.with_extension("complete");
-        let (folder, target) = (self.folder.clone(), complete.clone());
+        let whole = self.folder.join(self.whole.fetch_add(1, Ordering::Relaxed).to_string());
+        let (folder, target) = (self.partial(), whole.clone());
         let verified = blocking(move || verify_and_move(&folder, &meta.files, &target)).await;
         // Whatever is here now belongs to no offer any more.
         *offered = None;
-        verified.map_err(|e| self.refuse(&format!("it is not what was sent: {e}")))?;
-        let received = Checkpoint::received(complete, self.store.clone(), self.keyring.clone()).await;
+        verified.map_err(|e| match e.kind() {
+            io::ErrorKind::InvalidData => self.refuse(&format!("it is not what was sent: {e}")),
+            _ => Status::internal(format!("keeping a snapshot: {e}")),
+        })?;
+        let received = Checkpoint::received(whole, self.store.clone(), self.keyring.clone()).await;
         let snapshot = received.map_err(|e| self.refuse(&format!("it was damaged when it was sent: {e}")))?;
         let holds = snapshot.holds().map_err(|e| self.refuse(&e.to_string()))?;
         if holds.as_ref() != Some(&raft_meta) {
@@ -275,6 +287,23 @@ impl Receiver {
         increment(&self.metrics.snapshots_refused);
         Status::data_loss(format!("the snapshot is refused: {why}"))
     }
+}
+
+/// What went wrong with a chunk: damage is looked for at the sender, a full disk here is no fault of its.
+fn broken(error: &io::Error, what: String) -> Status {
+    match error.kind() {
+        io::ErrorKind::InvalidData => Status::data_loss(what),
+        _ => Status::internal(what),
+    }
+}
+
+/// Makes a folder that holds nothing, whatever was there.
+fn empty(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    fs::create_dir_all(folder)
 }
 
 /// A name that stays in its folder.
@@ -315,11 +344,7 @@ fn verify_and_move(folder: &Path, files: &[pb::SnapshotFile], target: &Path) -> 
         file.sync_all()?;
     }
     File::open(folder)?.sync_all()?;
-    if target.exists() {
-        fs::remove_dir_all(target)?;
-    }
     fs::rename(folder, target)?;
-    fs::create_dir_all(folder)?;
     match folder.parent() {
         Some(parent) => File::open(parent)?.sync_all(),
         None => Ok(()),
@@ -331,6 +356,7 @@ mod tests {
     use tests_solo::TestKeyring;
 
     use super::*;
+    use crate::types::SnapshotMeta;
 
     #[test]
     fn names_stay_in_their_folder() {
@@ -359,16 +385,19 @@ mod tests {
         }
     }
 
+    fn receiver(folder: &Path) -> Receiver {
+        let keyring = Arc::new(TestKeyring);
+        let (store, ..) = raft_log::StateStore::open(&folder.join("state"), keyring.clone()).expect("a state");
+        Receiver::new(folder.join("incoming"), Arc::new(store), keyring, Arc::default()).expect("a receiver")
+    }
+
     #[tokio::test]
     async fn a_transfer_goes_on_where_it_broke_off_but_only_with_the_same_snapshot() {
         let folder = tempfile::tempdir().expect("a folder");
-        let incoming = folder.path().join("incoming");
-        let keyring = Arc::new(TestKeyring);
-        let (store, ..) = raft_log::StateStore::open(&folder.path().join("state"), keyring.clone()).expect("a state");
-        let receiver = Receiver::new(incoming.clone(), Arc::new(store), keyring, Arc::default()).expect("a receiver");
+        let receiver = receiver(folder.path());
         let offer = meta(7, &[("a", b"abcdef"), ("b", b"x")]);
         assert_eq!(receiver.held(Some(&offer)).await.expect("an answer"), [0, 0]);
-        fs::write(incoming.join("a"), b"abc").expect("a part");
+        fs::write(receiver.partial().join("a"), b"abc").expect("a part");
         assert_eq!(receiver.held(Some(&offer)).await.expect("an answer"), [3, 0]);
         let newer = meta(8, &[("a", b"abcdef")]);
         assert_eq!(receiver.held(Some(&newer)).await.expect("an answer"), [0]);
@@ -376,12 +405,57 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_offer_that_found_no_room_is_made_again_from_the_beginning() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let receiver = receiver(folder.path());
+        let offer = meta(7, &[("a", b"abcdef")]);
+        // No folder can be made there, as on a full disk.
+        fs::write(receiver.partial(), b"").expect("a file in its place");
+        let refused = receiver.held(Some(&offer)).await.expect_err("there is no room");
+        assert_eq!(refused.code(), Code::Internal, "the sender is not to blame");
+        fs::remove_file(receiver.partial()).expect("room");
+        assert_eq!(receiver.held(Some(&offer)).await.expect("an answer"), [0]);
+        assert!(receiver.partial().exists(), "chunks have a place");
+    }
+
+    #[tokio::test]
+    async fn who_still_has_an_earlier_snapshot_takes_nothing_from_a_later_one() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let receiver = receiver(folder.path());
+        let letterhead = Letterhead { cluster: "c".to_owned(), id: 1, retired: Default::default() };
+        let sender = Letterhead { id: 2, ..letterhead.clone() };
+        let mut received = Vec::new();
+        for number in 0..2 {
+            let source = folder.path().join(format!("source-{number}"));
+            receiver.store.checkpoint(&source).expect("a checkpoint");
+            let files = list(&source).expect("its files");
+            let meta = wire::snapshot_meta_to(&SnapshotMeta::default(), files);
+            receiver.held(Some(&meta)).await.expect("an answer");
+            let first = pb::SnapshotChunk {
+                header: sender.to(1),
+                leader: Some(wire::vote_to(&Vote::new_committed(1, 2))),
+                meta: Some(meta.clone()),
+                ..pb::SnapshotChunk::default()
+            };
+            let chunks = meta.files.iter().zip(0..).map(|(file, number)| {
+                let data = fs::read(source.join(&file.name)).expect("a file");
+                let (checksum, header) = (crc32c::crc32c(&data), sender.to(1));
+                pb::SnapshotChunk { header, file: number, checksum, data: data.into(), ..first.clone() }
+            });
+            let chunks = futures::stream::iter([first.clone()].into_iter().chain(chunks).map(Ok));
+            let (_, _, snapshot) = receiver.receive(&letterhead, chunks).await.expect("a snapshot");
+            received.push(snapshot.snapshot);
+        }
+        let later = received.pop().expect("the second");
+        // The first was not installed, for something newer had come.
+        drop(received);
+        assert!(later.path().join("CURRENT").exists(), "it is whole");
+    }
+
+    #[tokio::test]
     async fn an_offer_ends_a_transfer_whose_sender_is_gone() {
         let folder = tempfile::tempdir().expect("a folder");
-        let keyring = Arc::new(TestKeyring);
-        let (store, ..) = raft_log::StateStore::open(&folder.path().join("state"), keyring.clone()).expect("a state");
-        let incoming = folder.path().join("incoming");
-        let receiver = Receiver::new(incoming, Arc::new(store), keyring, Arc::default()).expect("a receiver");
+        let receiver = receiver(folder.path());
         let offer = meta(7, &[("a", b"abcdef")]);
         receiver.held(Some(&offer)).await.expect("an answer");
         let letterhead = Letterhead { cluster: "c".to_owned(), id: 1, retired: Default::default() };
@@ -414,7 +488,7 @@ mod tests {
         verify_and_move(&incoming, &files, &target).expect("whole");
         assert_eq!(fs::read(target.join("a")).expect("a file"), b"abcdef");
         assert_eq!(fs::read(target.join("empty")).expect("a file"), b"");
-        assert_eq!(fs::read_dir(&incoming).expect("a folder").count(), 0);
+        assert!(!incoming.exists());
     }
 
     #[test]

@@ -6,6 +6,8 @@ use std::time::Duration;
 use rustix::net::sockopt;
 use tokio::net::TcpStream;
 
+use crate::config::Timing;
+
 /// Small messages leave at once. A lost one is sent again every fifth of a second or so, and not each time after twice as
 /// long a pause: a network that is back shall be noticed, and little is on its way between members at a time
 /// (`TCP_THIN_LINEAR_TIMEOUTS`, tcp(7)).
@@ -17,8 +19,15 @@ pub(crate) fn tune(stream: &TcpStream) -> io::Result<()> {
     Ok(sockopt::set_tcp_thin_linear_timeouts(stream, true)?)
 }
 
-/// The system gives a connection up on which nothing has been acknowledged for so long, whether this process runs or not: one
-/// that was stopped while its network was cut would wait for what its system sends again ever more seldom.
+/// How long members wait for each other's systems to acknowledge anything.
+pub(crate) fn patience(timing: &Timing) -> Duration {
+    timing.election_max
+}
+
+/// The system gives a connection up on which nothing has been acknowledged for so long since it sent something again, whether
+/// this process runs or not: one that was stopped while its network was cut would wait for what its system sends again ever more
+/// seldom. A network that comes and goes as often as a system sends again, every fifth of a second, may lose each attempt; a new
+/// connection is there within a few milliseconds of the moment at which packets come through.
 ///
 /// # Errors
 /// When the connection is gone already.
