@@ -12,6 +12,8 @@ use super::{Cluster, Process, name, tool};
 
 /// How often something that takes a while is looked at.
 const EVERY: Duration = Duration::from_millis(50);
+/// The same where each look is a process.
+const ASK_DOCKER_EVERY: Duration = Duration::from_millis(500);
 
 impl Cluster {
     /// `trireme cluster …`, asked of all first masters; what it prints as JSON.
@@ -92,19 +94,21 @@ impl Cluster {
 
     /// Waits for a master to end by itself; false when it does not.
     pub async fn ends(&self, index: usize, limit: Duration) -> bool {
+        let has_ended = || match self.site().containers() {
+            // Docker may not answer for a while; it is asked again.
+            Some(containers) => containers.has_ended(index).unwrap_or(false),
+            None => {
+                let mut process = self.processes[index].lock();
+                process.take_if(|process| !process.runs());
+                process.is_none()
+            }
+        };
+        let every = if self.site().containers().is_some() { ASK_DOCKER_EVERY } else { EVERY };
         let begun = Instant::now();
-        let mut tick = tokio::time::interval(EVERY);
+        let mut tick = tokio::time::interval(every);
         while begun.elapsed() < limit {
             tick.tick().await;
-            if let Some(containers) = self.site().containers() {
-                if containers.has_ended(index).unwrap_or(false) {
-                    return true;
-                }
-                continue;
-            }
-            let mut process = self.processes[index].lock();
-            if process.as_mut().is_none_or(|process| !process.runs()) {
-                *process = None;
+            if has_ended() {
                 return true;
             }
         }

@@ -56,4 +56,17 @@ pub struct Controller {
     pub wakes: fn(&View, &Change) -> Vec<Key>,
     /// What is to be done about a key now.
     pub reconcile: fn(&View, &Key, &Now) -> Plan,
+    /// Keys of other controllers whose plans must have been carried out, and be in the view, before this one looks at a key.
+    pub after: fn(&View, &Key) -> Vec<(&'static Controller, Key)>,
+}
+
+impl Controller {
+    /// One that waits for no other.
+    pub const fn new(
+        name: &'static str,
+        wakes: fn(&View, &Change) -> Vec<Key>,
+        reconcile: fn(&View, &Key, &Now) -> Plan,
+    ) -> Self {
+        Self { name, wakes, reconcile, after: |_, _| Vec::new() }
+    }
 }

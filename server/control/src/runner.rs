@@ -1,7 +1,8 @@
 //! Which controller looks at which key, and when: the pure half of the controller manager.
 //!
-//! A key is looked at by one controller at a time, and only when the view holds that controller's own writes to it: so no
-//! decision is made on a state that the decision before has already changed, and there is no cache of expectations.
+//! A key is looked at by one controller at a time, and only when the view holds that controller's own writes to it, and those
+//! of others that it counts on ([`Controller::after`]): so no decision is made on a state that the decision before has already
+//! changed, and there is no cache of expectations.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -67,6 +68,8 @@ pub struct Runner {
     ready: BTreeSet<Item>,
     /// In the hands of the shell.
     in_flight: BTreeSet<Item>,
+    /// To be looked at once the plan about another key is carried out, by that key.
+    behind: BTreeMap<Item, BTreeSet<Item>>,
     /// Not before the view holds this revision.
     awaiting: BTreeMap<Item, Revision>,
     /// By the steady clock: a wall clock that jumps neither wakes a key early nor lets it sleep.
@@ -94,6 +97,7 @@ impl Runner {
             view,
             ready: BTreeSet::new(),
             in_flight: BTreeSet::new(),
+            behind: BTreeMap::new(),
             awaiting: BTreeMap::new(),
             timers: BTreeSet::new(),
             failures: BTreeMap::new(),
@@ -176,12 +180,21 @@ impl Runner {
                 break;
             }
             let Some(item) = self.ready.pop_first() else { break };
-            if self.awaiting.get(&item).is_some_and(|revision| *revision > self.view.revision()) {
+            if self.is_unseen(&item) {
                 passed.push(item);
                 continue;
             }
             self.awaiting.remove(&item);
             let controller = ALL[item.0];
+            let before = self.before(controller, &item.1);
+            if let Some(other) = before.iter().find(|other| self.in_flight.contains(other)) {
+                self.behind.entry(other.clone()).or_default().insert(item);
+                continue;
+            }
+            if before.iter().any(|other| self.is_unseen(other)) {
+                passed.push(item);
+                continue;
+            }
             self.looked[item.0] += 1;
             let plan = self.look(controller, &item, now);
             if let Some(at) = plan.again_at_us {
@@ -199,6 +212,18 @@ impl Runner {
         found
     }
 
+    /// Whether the view lacks what was written about a key.
+    fn is_unseen(&self, item: &Item) -> bool {
+        self.awaiting.get(item).is_some_and(|revision| *revision > self.view.revision())
+    }
+
+    /// What a key waits for.
+    fn before(&self, controller: &Controller, key: &Key) -> Vec<Item> {
+        let row = |other: &'static Controller| ALL.iter().position(|row| std::ptr::eq(*row, other));
+        let others = (controller.after)(&self.view, key).into_iter();
+        others.filter_map(|(other, key)| Some((row(other)?, key))).collect()
+    }
+
     /// Asks a controller about a key, and keeps what it saw of it.
     fn look(&mut self, controller: &Controller, item: &Item, now: Moment) -> Plan {
         let last = self.sights.remove(item);
@@ -214,6 +239,7 @@ impl Runner {
     pub fn done(&mut self, row: usize, key: Key, done: Done, steady_us: i64) {
         let item = (row, key);
         self.in_flight.remove(&item);
+        self.ready.extend(self.behind.remove(&item).unwrap_or_default());
         if done.revision > self.view.revision() {
             self.awaiting.insert(item.clone(), done.revision);
         }
@@ -236,7 +262,7 @@ impl Runner {
         for (row, looked) in self.looked.iter_mut().enumerate() {
             depths[row].looked_since = std::mem::take(looked);
         }
-        self.ready.iter().for_each(|(row, _)| depths[*row].ready += 1);
+        self.ready.iter().chain(self.behind.values().flatten()).for_each(|(row, _)| depths[*row].ready += 1);
         self.in_flight.iter().for_each(|(row, _)| depths[*row].in_flight += 1);
         self.timers.iter().for_each(|(_, (row, _))| depths[*row].timed += 1);
         self.failures.keys().for_each(|(row, _)| depths[*row].failing += 1);

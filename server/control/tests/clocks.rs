@@ -2,12 +2,13 @@
 
 #![allow(missing_docs)]
 
-use std::sync::{Arc, OnceLock};
+mod driven;
 
 use api_kinds::time;
-use raft_state::{Entry, Event, Revision};
 use serde_json::{Value, json};
-use server_control::{Intent, Moment, Runner, View};
+use server_control::{Intent, Moment};
+
+use driven::Driven;
 
 const SECOND_US: i64 = 1_000_000;
 const HOUR_S: i64 = 3600;
@@ -16,44 +17,24 @@ const BEGUN_S: i64 = 1_800_000_000;
 
 /// A manager in its term.
 struct Manager {
-    runner: Runner,
-    revision: Revision,
+    driven: Driven,
     /// How far the leader's wall clock has jumped.
     jumped_s: i64,
 }
 
 impl Manager {
     fn new() -> Self {
-        Self { runner: Runner::new(View::default()), revision: 0, jumped_s: 0 }
+        Self { driven: Driven::new(), jumped_s: 0 }
     }
 
     fn sees(&mut self, key: &str, object: &Value) {
-        self.revision += 1;
-        let entry = Entry {
-            key: format!("/registry/{key}").into_bytes().into(),
-            value: object.to_string().into_bytes().into(),
-            create_revision: self.revision,
-            mod_revision: self.revision,
-            sub: 0,
-            version: 1,
-            lease: 0,
-            spliced: None,
-            sealed: false,
-            digest: 0,
-            forms: OnceLock::new(),
-        };
-        self.runner.on_event(&Event {
-            revision: self.revision,
-            entry: Arc::new(entry),
-            previous: None,
-            deleted: false,
-        });
+        self.driven.sees(key, object);
     }
 
     /// What a controller wants so many seconds into the term. Nothing is carried out.
     fn wants(&mut self, controller: &str, at_s: i64) -> Vec<Intent> {
         let moment = Moment { wall_us: (BEGUN_S + self.jumped_s + at_s) * SECOND_US, steady_us: at_s * SECOND_US };
-        let works = std::iter::from_fn(|| self.runner.next(moment));
+        let works = std::iter::from_fn(|| self.driven.runner.next(moment));
         works.filter(|work| work.controller.name == controller).flat_map(|work| work.plan.intents).collect()
     }
 

@@ -105,10 +105,6 @@ pub(super) async fn carry_out(executor: Arc<Executor>, work: Work, reports: mpsc
     }
     drop(calls);
     executor.metrics.worked(work.controller.name, executor.runtime.now().duration_since(begun), done.failed);
-    // What was refused because of a state that the view has not seen yet is decided anew once it has.
-    if done.failed {
-        done.revision = 0;
-    }
     let _ = reports.send(match void {
         Some(reason) => Report::Void(reason),
         None => Report::Plan(work.row, work.key, done),

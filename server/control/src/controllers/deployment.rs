@@ -7,11 +7,12 @@ use api_kinds::apps::replica_set::REPLICA_SET;
 use api_kinds::time;
 use serde_json::{Map, Value, json};
 
-use super::rollout;
+use super::{replica_set, rollout};
 use crate::objects::{Deployment, Pod, ReplicaSet};
 use crate::{Change, Controller, Deletion, Intent, Key, Now, Plan, Target, View};
 
-pub(super) static CONTROLLER: Controller = Controller { name: "deployment-controller", wakes, reconcile };
+pub(super) static CONTROLLER: Controller =
+    Controller { after: sets, ..Controller::new("deployment-controller", wakes, reconcile) };
 
 const REVISION: &str = "deployment.kubernetes.io/revision";
 const DESIRED: &str = "deployment.kubernetes.io/desired-replicas";
@@ -37,6 +38,13 @@ fn wakes(view: &View, change: &Change) -> Vec<Key> {
     };
     keys.dedup();
     keys
+}
+
+/// Pods that a ReplicaSet is about to create count against the bounds before anybody sees them.
+fn sets(view: &View, key: &Key) -> Vec<(&'static Controller, Key)> {
+    let Some(deployment) = view.deployments.get(key) else { return Vec::new() };
+    let sets = view.replica_sets_of(&deployment.meta.uid);
+    sets.map(|set| (&replica_set::CONTROLLER, Key::new(&set.meta.namespace, &set.meta.name))).collect()
 }
 
 /// A ReplicaSet with what its pods do.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::objects::{Labels, Pod};
 use crate::{Change, Controller, Deletion, Intent, Key, Now, Plan, Target, View};
 
-pub(super) static CONTROLLER: Controller = Controller { name: "endpointslice-controller", wakes, reconcile };
+pub(super) static CONTROLLER: Controller = Controller::new("endpointslice-controller", wakes, reconcile);
 
 /// Endpoints of one slice (`--max-endpoints-per-slice`).
 const PER_SLICE: usize = 100;

@@ -4,7 +4,7 @@ use api_kinds::core::event::EVENT;
 
 use crate::{Change, Controller, Deletion, Intent, Key, Now, Plan, Target, View};
 
-pub(super) static CONTROLLER: Controller = Controller { name: "event-ttl-controller", wakes, reconcile };
+pub(super) static CONTROLLER: Controller = Controller::new("event-ttl-controller", wakes, reconcile);
 
 const TTL_US: i64 = 3_600_000_000;
 

@@ -7,7 +7,7 @@ use api_kinds::{Kind, registry};
 use planted_bugs::planted;
 use serde_json::json;
 
-pub(super) static CONTROLLER: Controller = Controller { name: "generic-garbage-collector", wakes, reconcile };
+pub(super) static CONTROLLER: Controller = Controller::new("generic-garbage-collector", wakes, reconcile);
 
 /// A key says which object: the namespace is `<kind index>/<namespace>`.
 fn encode(kind: &'static Kind, key: &Key) -> Key {

@@ -5,7 +5,7 @@ use api_kinds::pod::POD;
 
 use crate::{Change, Controller, Deletion, Intent, Key, Now, Plan, Target, View};
 
-pub(super) static CONTROLLER: Controller = Controller { name: "namespace-controller", wakes, reconcile };
+pub(super) static CONTROLLER: Controller = Controller::new("namespace-controller", wakes, reconcile);
 
 /// Deletes planned at a time.
 const DELETES_MAX: usize = 500;

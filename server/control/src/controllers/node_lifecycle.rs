@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{Change, Controller, Intent, Key, Now, Plan, Target, View};
 
-pub(super) static CONTROLLER: Controller = Controller { name: "node-lifecycle-controller", wakes, reconcile };
+pub(super) static CONTROLLER: Controller = Controller::new("node-lifecycle-controller", wakes, reconcile);
 
 /// How long a node may be silent (`--node-monitor-grace-period`).
 const GRACE_US: i64 = 50_000_000;

@@ -5,7 +5,7 @@ use api_kinds::pod::POD;
 
 use crate::{Change, Controller, Deletion, Intent, Key, Now, Plan, Target, View};
 
-pub(super) static CONTROLLER: Controller = Controller { name: "pod-garbage-collector", wakes, reconcile };
+pub(super) static CONTROLLER: Controller = Controller::new("pod-garbage-collector", wakes, reconcile);
 
 /// A node that registers late finds its pods still there.
 const QUARANTINE_US: i64 = 40_000_000;

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::objects::{Meta, Phase, Pod, ReplicaSet};
 use crate::{Change, Controller, Deletion, Intent, Key, Now, Plan, Target, View};
 
-pub(super) static CONTROLLER: Controller = Controller { name: "replicaset-controller", wakes, reconcile };
+pub(super) static CONTROLLER: Controller = Controller::new("replicaset-controller", wakes, reconcile);
 
 /// Creates or deletes planned at a time (`BurstReplicas`).
 const BURST: usize = 500;

@@ -6,7 +6,7 @@ use super::replica_set;
 use crate::objects::ReplicaSet;
 use crate::{Change, Controller, Key, Now, Plan, View};
 
-pub(super) static CONTROLLER: Controller = Controller { name: "replication-controller", wakes, reconcile };
+pub(super) static CONTROLLER: Controller = Controller::new("replication-controller", wakes, reconcile);
 
 fn wakes(view: &View, change: &Change) -> Vec<Key> {
     replica_set::wakes_of(change, &REPLICATION_CONTROLLER, |meta| {

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::view::id_of;
 use crate::{Change, Controller, Intent, Key, Now, Plan, Target, View};
 
-pub(super) static CONTROLLER: Controller = Controller { name: "root-ca-certificate-publisher", wakes, reconcile };
+pub(super) static CONTROLLER: Controller = Controller::new("root-ca-certificate-publisher", wakes, reconcile);
 
 const NAME: &str = "kube-root-ca.crt";
 

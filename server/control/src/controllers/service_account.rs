@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::view::id_of;
 use crate::{Change, Controller, Intent, Key, Now, Plan, Target, View};
 
-pub(super) static CONTROLLER: Controller = Controller { name: "service-account-controller", wakes, reconcile };
+pub(super) static CONTROLLER: Controller = Controller::new("service-account-controller", wakes, reconcile);
 
 fn wakes(_: &View, change: &Change) -> Vec<Key> {
     if change.is(&NAMESPACE) {

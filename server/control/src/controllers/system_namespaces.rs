@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::view::id_of;
 use crate::{Change, Controller, Intent, Key, Now, Plan, Target, View};
 
-pub(super) static CONTROLLER: Controller = Controller { name: "system-namespaces-controller", wakes, reconcile };
+pub(super) static CONTROLLER: Controller = Controller::new("system-namespaces-controller", wakes, reconcile);
 
 fn wakes(_: &View, change: &Change) -> Vec<Key> {
     let lost = change.is(&NAMESPACE) && change.new.is_none();

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::objects::{Pod, Toleration};
 use crate::{Change, Controller, Deletion, Intent, Key, Now, Plan, Target, View};
 
-pub(super) static CONTROLLER: Controller = Controller { name: "taint-eviction-controller", wakes, reconcile };
+pub(super) static CONTROLLER: Controller = Controller::new("taint-eviction-controller", wakes, reconcile);
 
 fn tainted(view: &View, node: &str) -> Vec<Value> {
     let taints = view.get(&NODE, &Key::new("", node)).map(|node| node["spec"]["taints"].clone());
