@@ -62,8 +62,15 @@ struct Ports {
 struct Added {
     /// In the environment of every master.
     environment: Vec<(String, String)>,
-    /// The build of each, where it is not the present one: the image's name, and its environment.
-    builds: Vec<Option<(String, Vec<(&'static str, &'static str)>)>>,
+    /// The build of each, where it is not the present one.
+    builds: Vec<Option<Other>>,
+}
+
+/// Another build than the present one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Other {
+    image: String,
+    environment: Vec<(&'static str, &'static str)>,
 }
 
 /// What is known of a master's container.
@@ -184,7 +191,8 @@ impl Compose {
     pub fn start(&self, index: usize, build: &Build) -> Result<()> {
         let image = self.images.iter().find(|(binary, _)| *binary == build.binary);
         let (_, image) = image.with_context(|| format!("there is no image of {}", build.binary.display()))?;
-        let other = (*build != Build::present()).then(|| (image.clone(), build.variables.clone()));
+        let other = Other { image: image.clone(), environment: build.variables.clone() };
+        let other = (*build != Build::present()).then_some(other);
         let changes = std::mem::replace(&mut self.added.lock().builds[index], other.clone()) != other;
         if changes {
             let mut master = self.masters[index].lock();
@@ -334,7 +342,7 @@ fn added(ports: &[Ports], added: &Added) -> String {
         yaml.push_str(&format!("  {}:\n", name(index)));
         yaml.push_str(&format!("    ports: [\"127.0.0.1:{api}:{API_PORT}\", \"127.0.0.1:{etcd}:{ETCD_PORT}\"]\n"));
         let common = added.environment.iter().map(|(variable, value)| (variable.as_str(), value.as_str()));
-        let own = build.iter().flat_map(|(_, variables)| variables.iter().copied());
+        let own = build.iter().flat_map(|build| build.environment.iter().copied());
         let environment: Vec<(&str, &str)> = common.chain(own).collect();
         if !environment.is_empty() {
             yaml.push_str("    environment:\n");
@@ -342,7 +350,7 @@ fn added(ports: &[Ports], added: &Added) -> String {
         for (variable, value) in environment {
             yaml.push_str(&format!("      {variable}: {value:?}\n"));
         }
-        if let Some((image, _)) = build {
+        if let Some(Other { image, .. }) = build {
             yaml.push_str(&format!("    image: {image:?}\n"));
         }
     }
@@ -406,7 +414,7 @@ mod tests {
     #[test]
     fn each_master_gets_ports_its_environment_and_its_build() {
         let environment = vec![("TRIREME_KEEP_LOG_BYTES".to_owned(), "100000".to_owned())];
-        let before = Some(("trireme:before".to_owned(), vec![("TRIREME_LEVEL", "1")]));
+        let before = Some(Other { image: "trireme:before".to_owned(), environment: vec![("TRIREME_LEVEL", "1")] });
         let ports = [Ports { api: 7001, etcd: 8001 }, Ports { api: 7002, etcd: 8002 }];
         let m1 = "  m1:\n    ports: [\"127.0.0.1:7001:6443\", \"127.0.0.1:8001:2379\"]\n    environment:\n      \
                   TRIREME_KEEP_LOG_BYTES: \"100000\"\n";
