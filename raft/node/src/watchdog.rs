@@ -171,8 +171,11 @@ impl Watchdog {
             if Instant::now() < next_attempt {
                 continue;
             }
+            // A new leader may first have to send snapshots to those that it needs.
+            let is_new = now.local_committed.is_none_or(|last| last.leader_id.term < now.current_term);
+            let patient = if is_new { uncommitted_max * 2 } else { uncommitted_max };
             // With a disk that is slow too, all disks may be: another leader would not fare better.
-            let is_unheard = late.quorum >= uncommitted_max && late.disk * 2 < late.quorum;
+            let is_unheard = late.quorum >= patient && late.disk * 2 < late.quorum;
             let handed = if late.disk >= stall {
                 next_attempt = Instant::now() + stall / 2;
                 self.hand_over(&now, "the disk is stuck", late.disk).await
