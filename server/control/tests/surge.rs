@@ -69,21 +69,26 @@ fn resized(work: &Work, name: &str) -> Option<i64> {
     })
 }
 
-#[test]
-fn pods_on_their_way_count_against_the_surge() {
+/// Four pods of the first version serve. Two of the second are being made, by the plan given back; that version has been told to
+/// have none since, and a third is to grow.
+fn rolled_twice() -> (Driven, Work) {
     let mut driven = Driven::new();
-    // Four of the first version serve, two of the second are to come, and now there is a third.
     driven.sees("apps/replicasets/default/s1", &set(1, 4));
     (0..4).for_each(|number| driven.sees(&format!("core/pods/default/s1-{number}"), &pod(1, number, true)));
     driven.sees("apps/replicasets/default/s2", &set(2, 2));
     let making = plan(&mut driven, "replicaset-controller", "s2").expect("two pods to make");
     let made = making.plan.intents.iter().filter(|intent| matches!(intent, Intent::Create { .. })).count();
     assert_eq!(made, 2);
-    // Their making takes a while. The second version is told to have none, and the third is to grow.
     driven.sees("apps/replicasets/default/s2", &set(2, 0));
     driven.sees("apps/replicasets/default/s3", &set(3, 0));
     driven.sees("apps/deployments/default/d", &deployment(3));
     assert!(plan(&mut driven, "deployment-controller", "d").is_none(), "nobody knows how many pods there are");
+    (driven, making)
+}
+
+#[test]
+fn pods_on_their_way_count_against_the_surge() {
+    let (mut driven, making) = rolled_twice();
     // They are made, and the view does not show them yet.
     driven.runner.done(making.row, making.key, Done { revision: 1_000, failed: false }, NOW.steady_us);
     assert!(plan(&mut driven, "deployment-controller", "d").is_none(), "what was made is still to be seen");
@@ -91,15 +96,7 @@ fn pods_on_their_way_count_against_the_surge() {
 
 #[test]
 fn a_deployment_goes_on_once_what_was_begun_is_seen() {
-    let mut driven = Driven::new();
-    driven.sees("apps/replicasets/default/s1", &set(1, 4));
-    (0..4).for_each(|number| driven.sees(&format!("core/pods/default/s1-{number}"), &pod(1, number, true)));
-    driven.sees("apps/replicasets/default/s2", &set(2, 2));
-    let making = plan(&mut driven, "replicaset-controller", "s2").expect("two pods to make");
-    driven.sees("apps/replicasets/default/s2", &set(2, 0));
-    driven.sees("apps/replicasets/default/s3", &set(3, 0));
-    driven.sees("apps/deployments/default/d", &deployment(3));
-    assert!(plan(&mut driven, "deployment-controller", "d").is_none());
+    let (mut driven, making) = rolled_twice();
     driven.sees("core/pods/default/s2-0", &pod(2, 0, false));
     driven.runner.done(making.row, making.key, Done::default(), NOW.steady_us);
     let rolling = plan(&mut driven, "deployment-controller", "d").expect("a pod of the third version fits in");
