@@ -1,24 +1,21 @@
 //! A cluster of processes in a temporary folder, on ports of its own, gone when dropped.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use rand::Rng;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::client::{Client, Credentials};
-
-/// Ports a cluster takes from its base port on.
-const PORTS: u16 = 40;
+use crate::ports::Ports;
 
 /// A running cluster.
 pub struct Cluster {
     dir: tempfile::TempDir,
-    base_port: u16,
+    ports: Ports,
     masters: usize,
     credentials: Credentials,
     /// What its processes find in their environment beside ours.
@@ -42,18 +39,6 @@ pub fn binary() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("tests/e2e lies two folders down");
     let target = std::env::var("CARGO_TARGET_DIR").map_or_else(|_| root.join("target"), PathBuf::from);
     target.join("release/trireme")
-}
-
-/// A base port with all ports of a cluster free.
-pub fn free_base_port() -> u16 {
-    let mut random = rand::rng();
-    loop {
-        // Below the ephemeral range, so that outgoing connections of other tests do not take them meanwhile.
-        let base = random.random_range(250..800) * PORTS;
-        if (base..base + PORTS).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()) {
-            return base;
-        }
-    }
 }
 
 impl Cluster {
@@ -116,7 +101,8 @@ impl Cluster {
         let Start { binary: by, variables } = start;
         let by = by.map_or_else(binary, Path::to_owned);
         let dir = tempfile::Builder::new().prefix("trireme-e2e-").tempdir()?;
-        let base_port = free_base_port();
+        let ports = Ports::claim();
+        let base_port = ports.base();
         std::fs::remove_dir(dir.path())?;
         prepare(dir.path(), base_port)?;
         let output = Command::new(&by)
@@ -134,7 +120,7 @@ impl Cluster {
         let at = |name: &str| dir.path().join(name);
         let credentials = Credentials::read(&at("ca.crt"), &at("admin.crt"), &at("admin.key"))?;
         let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Ok(Self { dir, base_port, masters, credentials, variables })
+        Ok(Self { dir, ports, masters, credentials, variables })
     }
 
     /// How many masters it has.
@@ -152,7 +138,7 @@ impl Cluster {
     /// # Panics
     /// Never: there are a handful of masters.
     pub fn api(&self, index: usize) -> SocketAddr {
-        ([127, 0, 0, 1], self.base_port + 3 + u16::try_from(index).expect("a handful")).into()
+        ([127, 0, 0, 1], self.ports.base() + 3 + u16::try_from(index).expect("a handful")).into()
     }
 
     /// The address of etcd's API on master `index`, counted from 0.
@@ -160,12 +146,12 @@ impl Cluster {
     /// # Panics
     /// Never: there are a handful of masters.
     pub fn etcd(&self, index: usize) -> SocketAddr {
-        ([127, 0, 0, 1], self.base_port + 20 + u16::try_from(index).expect("a handful")).into()
+        ([127, 0, 0, 1], self.ports.base() + 20 + u16::try_from(index).expect("a handful")).into()
     }
 
     /// The front door.
     pub fn front(&self) -> SocketAddr {
-        ([127, 0, 0, 1], self.base_port).into()
+        ([127, 0, 0, 1], self.ports.base()).into()
     }
 
     /// The administrator's credentials.

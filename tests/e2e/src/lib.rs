@@ -8,6 +8,7 @@ pub mod docker;
 pub mod etcd;
 pub mod golden;
 pub mod pages;
+pub mod ports;
 
 pub use client::{Client, Reply};
 pub use cluster::Cluster;

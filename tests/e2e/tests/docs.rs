@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tests_e2e::Cluster;
-use tests_e2e::cluster::{binary, free_base_port};
+use tests_e2e::cluster::binary;
 use tests_e2e::pages::{self, Block, root};
+use tests_e2e::ports::Ports;
 
 /// Pages that begin with `./x up`.
 const FROM_THE_START: [&str; 2] = ["README.md", "docs/FIRST_HOUR.md"];
@@ -139,7 +140,8 @@ fn works_as_printed(page: &str) {
     if !kubectl_is_here() {
         return;
     }
-    let place = Place::new(Some(free_base_port()));
+    let ports = Ports::claim();
+    let place = Place::new(Some(ports.base()));
     let is_ours = |block: &Block| !block.needs("docker") && !block.needs("apart");
     let blocks: Vec<Block> = blocks(page).into_iter().filter(is_ours).collect();
     assert!(blocks.len() >= 3, "the blocks of {page} are found");
@@ -149,7 +151,8 @@ fn works_as_printed(page: &str) {
 /// What the README shows beside the first cluster, each on ports that are free here in place of those that are printed.
 #[test]
 fn what_stands_apart_in_the_readme_works_as_printed() {
-    let (first, second) = (free_base_port(), free_base_port());
+    let ports = [Ports::claim(), Ports::claim()];
+    let [first, second] = ports.each_ref().map(Ports::base);
     let place = Place::new(Some(first));
     let mut apart: Vec<Block> = blocks("README.md").into_iter().filter(|block| block.needs("apart")).collect();
     assert!(apart.len() >= 3, "the blocks are found");

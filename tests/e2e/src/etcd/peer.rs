@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use crate::ports::Ports;
+
 const MEMBERS: u16 = 3;
 /// How long it may take until it serves.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -15,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A running etcd cluster, its members named m1, m2, m3.
 pub struct Etcd {
     dir: tempfile::TempDir,
-    base_port: u16,
+    ports: Ports,
     children: Vec<Child>,
 }
 
@@ -26,8 +28,8 @@ impl Etcd {
     /// When it does not run.
     pub fn start(binary: &Path, certificates: Option<&Path>) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("trireme-etcd-").tempdir()?;
-        let base_port = crate::cluster::free_base_port();
-        let mut etcd = Self { dir, base_port, children: Vec::new() };
+        let ports = Ports::claim();
+        let mut etcd = Self { dir, ports, children: Vec::new() };
         let scheme = if certificates.is_some() { "https" } else { "http" };
         let peers: Vec<String> =
             (0..MEMBERS).map(|i| format!("m{}={scheme}://{}", i + 1, etcd.address(i, 30))).collect();
@@ -66,7 +68,7 @@ impl Etcd {
     }
 
     fn address(&self, index: u16, purpose: u16) -> SocketAddr {
-        ([127, 0, 0, 1], self.base_port + purpose + index).into()
+        ([127, 0, 0, 1], self.ports.base() + purpose + index).into()
     }
 
     /// Waits until a plain-text cluster has a leader.
