@@ -1,7 +1,6 @@
 //! Linearizable reads: the index that a read must wait for, confirmed by a quorum, for many reads at a time.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use api_proto::peer as pb;
@@ -73,7 +72,7 @@ pub(crate) struct Rounds {
     /// The longest that one attempt may take.
     pub(crate) patience: Duration,
     /// As the leader: no heartbeat is to be sent now.
-    pub(crate) quiet: Arc<AtomicBool>,
+    pub(crate) quiet: watch::Receiver<bool>,
     /// How a follower asks.
     pub(crate) asking: Option<Asking>,
 }
@@ -159,7 +158,7 @@ impl Rounds {
 
     /// As the leader: a quorum must answer a heartbeat sent after now.
     async fn confirm(&self) -> Option<u64> {
-        if self.quiet.load(Ordering::Relaxed) {
+        if *self.quiet.borrow() {
             return None;
         }
         let begun = self.dialer.answers.now();

@@ -14,29 +14,34 @@ use crate::config::Timing;
 /// A look counts this much at most, in times between looks.
 const COUNTED_MAX: u32 = 2;
 
-/// A leader that has lost its quorum goes on calling for so many leases, and then leaves the others in peace now and then.
-const CALLING_LEASES: u32 = 4;
+/// In leases: a leader that has lost its quorum goes on calling for so long. Whoever was only slow has answered by then.
+const CALLING: u32 = 2;
+/// In leases: for so long it then leaves the others in peace. One lease goes by until nobody believes in it any more, two
+/// until everyone's timer has run out, and the last is for those that stood at the same time.
+const QUIET: u32 = 4;
+/// In leases: and for so long it calls again, since it may be the only one with a log to be elected for.
+const CALLING_AGAIN: u32 = 1;
 
 /// What a member may do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Permits {
     /// Stand for election, once its timer says so.
     pub(crate) elect: bool,
-    /// Send heartbeats.
-    pub(crate) heartbeat: bool,
+    /// Speak as the leader: send heartbeats and entries. Either would keep who gets it from voting.
+    pub(crate) lead: bool,
 }
 
 /// What a member hears: as a follower its leader, as a leader its quorum.
 pub(crate) struct Silence {
     lease: Duration,
-    /// How long a leader without a quorum is quiet, and how long it calls again then: long enough for an election.
-    phase: Duration,
     counted_max: Duration,
     looked: Instant,
     led: bool,
     silent: Duration,
     /// As the leader: quiet until then.
     cedes_until: Option<Instant>,
+    /// The last entry that a quorum is known to have.
+    committed: Option<u64>,
 }
 
 impl Silence {
@@ -44,18 +49,26 @@ impl Silence {
     pub(crate) fn new(timing: &Timing, between: Duration, now: Instant) -> Self {
         Self {
             lease: timing.election_max,
-            phase: timing.election_max * 2 + timing.heartbeat,
             counted_max: between * COUNTED_MAX,
             looked: now,
             led: false,
             silent: Duration::ZERO,
             cedes_until: None,
+            committed: None,
         }
     }
 
     /// As the leader: leaves the others in peace for as long as an election takes, whoever is heard.
     pub(crate) fn cede(&mut self, now: Instant) {
-        self.cedes_until = Some(now + self.phase);
+        self.cedes_until = Some(now + self.lease * QUIET);
+    }
+
+    /// A quorum has this entry. A leader whose quorum only was slow has no reason to leave the others an election.
+    pub(crate) fn commits(&mut self, committed: Option<u64>) {
+        if self.committed < committed {
+            self.committed = committed;
+            self.cedes_until = None;
+        }
     }
 
     /// Looks: whether the leader, or as the leader a quorum, was heard since the last look; `leads` says which.
@@ -72,14 +85,15 @@ impl Silence {
         if !leads {
             self.cedes_until = None;
             // The timer is longer than the lease, so where nobody is starved this delays no election.
-            return Permits { elect: self.silent >= self.lease, heartbeat: true };
+            return Permits { elect: self.silent >= self.lease, lead: true };
         }
         // A leader whose calls reach a few others, and whose quorum does not answer, would keep those few from voting. But one
         // that only was late must not fall silent itself: the others would hear it too late.
-        let beyond = self.silent.checked_sub(self.lease * CALLING_LEASES);
-        let is_quiet = beyond.is_some_and(|beyond| (beyond.as_nanos() / self.phase.as_nanos()).is_multiple_of(2));
+        let beyond = self.silent.checked_sub(self.lease * CALLING);
+        let round = (self.lease * (QUIET + CALLING_AGAIN)).as_nanos();
+        let is_quiet = beyond.is_some_and(|beyond| beyond.as_nanos() % round < (self.lease * QUIET).as_nanos());
         let cedes = self.cedes_until.is_some_and(|until| now < until);
-        Permits { elect: true, heartbeat: !is_quiet && !cedes }
+        Permits { elect: true, lead: !is_quiet && !cedes }
     }
 }
 
@@ -113,14 +127,16 @@ mod tests {
 
     #[test]
     fn a_leader_that_was_late_goes_on_calling_and_one_without_a_quorum_makes_room() {
-        for (what, every_ms, for_ms, heartbeat) in [
-            ("its lease has lapsed, no more", 15, 300, true),
+        for (what, every_ms, for_ms, lead) in [
+            ("its lease has lapsed, no more", 15, 285, true),
             ("it was stopped for a minute", 60_000, 60_000, true),
-            ("the quorum does not come back", 15, 615, false),
-            ("it leaves time for an election", 15, 915, false),
-            ("and calls again", 15, 960, true),
+            ("the quorum does not come back", 15, 300, false),
+            ("it leaves time for an election", 15, 885, false),
+            ("and calls again", 15, 915, true),
+            ("for the others to answer", 15, 1035, true),
+            ("and is quiet once more", 15, 1065, false),
         ] {
-            assert_eq!(after(true, every_ms, for_ms).heartbeat, heartbeat, "{what}");
+            assert_eq!(after(true, every_ms, for_ms).lead, lead, "{what}");
         }
     }
 
@@ -129,14 +145,27 @@ mod tests {
         let begin = Instant::now();
         let at = |ms: u64| begin + Duration::from_millis(ms);
         let mut silence = Silence::new(&Timing::default(), LOOK, begin);
-        assert!(silence.look(begin, true, true).heartbeat);
+        assert!(silence.look(begin, true, true).lead);
         silence.cede(begin);
-        for (ms, heartbeat) in [(15, false), (315, false), (330, true)] {
-            assert_eq!(silence.look(at(ms), true, true).heartbeat, heartbeat, "after {ms} ms");
+        for (ms, lead) in [(15, false), (585, false), (600, true)] {
+            assert_eq!(silence.look(at(ms), true, true).lead, lead, "after {ms} ms");
         }
-        silence.cede(at(345));
-        silence.look(at(360), true, false);
-        assert!(silence.look(at(375), true, true).heartbeat, "by another election");
+        silence.cede(at(615));
+        silence.look(at(630), true, false);
+        assert!(silence.look(at(645), true, true).lead, "by another election");
+    }
+
+    #[test]
+    fn a_leader_whose_quorum_was_slow_cedes_no_longer() {
+        let begin = Instant::now();
+        let mut silence = Silence::new(&Timing::default(), LOOK, begin);
+        silence.look(begin, true, true);
+        silence.commits(Some(7));
+        silence.cede(begin);
+        silence.commits(Some(7));
+        assert!(!silence.look(begin + LOOK, true, true).lead, "nothing more is committed");
+        silence.commits(Some(8));
+        assert!(silence.look(begin + LOOK * 2, true, true).lead);
     }
 
     #[test]

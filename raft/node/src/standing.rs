@@ -46,8 +46,8 @@ pub(crate) struct Observer {
     /// Others say that this member was removed.
     pub(crate) removed: Arc<AtomicBool>,
     pub(crate) word: Arc<Word>,
-    /// As the leader: no heartbeat is to be sent now.
-    pub(crate) quiet: Arc<AtomicBool>,
+    /// As the leader: neither heartbeats nor entries are to be sent now.
+    pub(crate) quiet: watch::Sender<bool>,
     /// As the leader: the others are to have time for an election.
     pub(crate) cedes: Arc<AtomicBool>,
     pub(crate) exit: Exit,
@@ -140,17 +140,18 @@ impl Observer {
             // There is nobody to hear; what was forbidden before the others went is no longer.
             self.raft.runtime_config().elect(true);
             self.raft.runtime_config().heartbeat(true);
-            self.quiet.store(false, Ordering::Relaxed);
+            self.quiet.send_if_modified(|quiet| std::mem::take(quiet));
             return;
         }
         let leads = is_leader(now);
+        silence.commits(now.local_committed.map(|id| id.index));
         if self.cedes.swap(false, Ordering::Relaxed) {
             silence.cede(Instant::now());
         }
         let permits = silence.look(Instant::now(), heard.is_news(now, &self.contact, leads), leads);
         self.raft.runtime_config().elect(permits.elect);
-        self.raft.runtime_config().heartbeat(permits.heartbeat);
-        self.quiet.store(!permits.heartbeat, Ordering::Relaxed);
+        self.raft.runtime_config().heartbeat(permits.lead);
+        self.quiet.send_if_modified(|quiet| std::mem::replace(quiet, !permits.lead) == permits.lead);
     }
 
     /// Whether this member leads with a quorum, or hears who does.

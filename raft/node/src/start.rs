@@ -204,7 +204,8 @@ async fn assemble(config: NodeConfig, hooks: Hooks) -> Result<(Arc<Node>, Disk),
     let raft_config = Arc::new(config.raft().map_err(StartError::Config)?);
     let suspicion = Suspicion { alarm, store, keyring: config.keyring.clone() };
     let holds = Holds::default();
-    let network = Network { dialer: dialer.clone(), suspicion, holds: holds.clone() };
+    let (quiet, is_quiet) = watch::channel(false);
+    let network = Network { dialer: dialer.clone(), suspicion, holds: holds.clone(), quiet: is_quiet };
     let raft = Raft::build(admission.identity.member, raft_config, network, log, machine)
         .await
         .map_err(|e| StartError::Raft(e.to_string()))?;
@@ -215,7 +216,7 @@ async fn assemble(config: NodeConfig, hooks: Hooks) -> Result<(Arc<Node>, Disk),
     }
     let disk = Disk { view: view.clone(), applier: thread, dialer: dialer.clone(), lock };
     let port = Port { gate, closing, received };
-    Ok((run(&config, shared, Core { raft, dialer, view, applied, rings }, port, admission), disk))
+    Ok((run(&config, shared, Core { raft, dialer, view, applied, quiet, rings }, port, admission), disk))
 }
 
 /// Opens the peer port, with nobody behind it yet.
@@ -257,6 +258,8 @@ struct Core {
     dialer: Arc<Dialer>,
     view: Arc<View>,
     applied: watch::Receiver<Applied>,
+    /// As the leader: nothing is to be sent to followers now.
+    quiet: watch::Sender<bool>,
     /// This member's disk is damaged.
     rings: mpsc::UnboundedReceiver<String>,
 }
@@ -270,7 +273,7 @@ struct Port {
 
 /// Sets everything going.
 fn run(config: &NodeConfig, shared: Shared, core: Core, port: Port, admission: Admission) -> Arc<Node> {
-    let Core { raft, dialer, view, applied, rings } = core;
+    let Core { raft, dialer, view, applied, quiet, rings } = core;
     let Admission { identity, begins } = admission;
     let id = identity.member;
     let witness = shared.witness(config, id, applied.clone());
@@ -284,7 +287,7 @@ fn run(config: &NodeConfig, shared: Shared, core: Core, port: Port, admission: A
     let (leases, lease_asks) = Leases::new();
     let stopping = Arc::new(AtomicBool::new(false));
     let removed = Arc::new(AtomicBool::new(false));
-    let (quiet, cedes) = (Arc::new(AtomicBool::new(false)), Arc::<AtomicBool>::default());
+    let (is_quiet, cedes) = (quiet.subscribe(), Arc::<AtomicBool>::default());
     let patience = config.timing.election_max * 2;
 
     let changes = Arc::new(Changes::new(raft.clone()));
@@ -358,7 +361,7 @@ fn run(config: &NodeConfig, shared: Shared, core: Core, port: Port, admission: A
         stopping,
         removed: removed.clone(),
         word: witness.word.clone(),
-        quiet: quiet.clone(),
+        quiet,
         cedes: cedes.clone(),
         exit: hooks.exit.clone(),
     };
@@ -379,7 +382,7 @@ fn run(config: &NodeConfig, shared: Shared, core: Core, port: Port, admission: A
         leader: leader.clone(),
         metrics,
         patience,
-        quiet,
+        quiet: is_quiet,
         asking: None,
     };
     tokio::spawn(rounds.run(read_waiters));

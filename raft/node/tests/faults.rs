@@ -163,6 +163,30 @@ async fn a_leader_whose_entries_reach_one_of_four_leaves_the_others_an_election(
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_heard_by_one_that_others_need_leaves_them_an_election() {
+    let mut cluster = Cluster::start(5).await;
+    let old = cluster.leader().await;
+    let mut rest = (1..=5).filter(|id| *id != old);
+    let (partner, bridge) = (rest.next().expect("five"), rest.next().expect("five"));
+    let others: Vec<u64> = rest.collect();
+    for near in [old, partner] {
+        for far in &others {
+            cluster.faults.cut(near, *far);
+        }
+    }
+    cluster.create_any(bridge).await;
+    // With it goes the leader's majority. That of the others needs the one member that still hears the leader.
+    cluster.kill(partner).await;
+    let killed = Instant::now();
+    let name = cluster.create_any(others[0]).await;
+    eprintln!("the leader's partner was killed; one was written across the bridge after {:?}", killed.elapsed());
+    cluster.faults.heal();
+    for node in cluster.running() {
+        assert!(sees(node, &name).await, "{name} at {}", node.id());
+    }
+}
+
 /// Longer than the leader's lease, shorter than what a follower waits.
 const HICCUP: Duration = Duration::from_millis(165);
 /// On a machine that is late itself, what was to be a hiccup may have been more.

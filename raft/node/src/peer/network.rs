@@ -14,6 +14,7 @@ use openraft::raft::{
     TransferLeaderError, TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use openraft::{OptionalSend, RaftNetworkFactory, RaftNetworkV2};
+use tokio::sync::watch;
 use tonic::Status;
 
 use api_proto::peer as pb;
@@ -37,6 +38,8 @@ pub(crate) struct Network {
     pub(crate) dialer: Arc<Dialer>,
     pub(crate) suspicion: Suspicion,
     pub(crate) holds: Holds,
+    /// As the leader: nothing is to be sent to followers now.
+    pub(crate) quiet: watch::Receiver<bool>,
 }
 
 /// What a member does that may have sent something damaged.
@@ -70,6 +73,7 @@ impl Network {
             dialer: self.dialer.clone(),
             suspicion: self.suspicion.clone(),
             holds: self.holds.clone(),
+            quiet: self.quiet.clone(),
             peer,
             address: node.peer.clone(),
             lane,
@@ -101,6 +105,7 @@ pub(crate) struct PeerLink {
     dialer: Arc<Dialer>,
     suspicion: Suspicion,
     holds: Holds,
+    quiet: watch::Receiver<bool>,
     peer: u64,
     address: String,
     lane: Lane,
@@ -253,6 +258,16 @@ fn backoff() -> impl Iterator<Item = Duration> + Send {
     [5, 10, 20, 40].into_iter().chain(std::iter::repeat(80)).map(Duration::from_millis)
 }
 
+/// The same, each kept back for as long as this member is quiet: an entry, like a heartbeat, would keep its receiver from voting.
+fn held<S: Stream + Unpin>(input: S, quiet: watch::Receiver<bool>) -> impl Stream<Item = S::Item> {
+    futures::stream::unfold((input, quiet), |(mut input, mut quiet)| async move {
+        let item = input.next().await?;
+        // Whoever said so is gone: this member stops.
+        let _ = quiet.wait_for(|quiet| !quiet).await;
+        Some((item, (input, quiet)))
+    })
+}
+
 impl RaftNetworkV2<TypeConfig> for PeerLink {
     type SnapshotData = Checkpoint;
 
@@ -291,7 +306,7 @@ impl RaftNetworkV2<TypeConfig> for PeerLink {
         // A stream belongs to one leader.
         let asked = Arc::new((Asked::default(), OnceLock::new()));
         let asks = asked.clone();
-        let requests = input.map(move |request| {
+        let requests = held(input, self.quiet.clone()).map(move |request| {
             let leader = *asks.1.get_or_init(|| request.vote.leader_id);
             dialer.leads_as(peer, leader);
             asks.0.ask(dialer.answers.now());
@@ -380,5 +395,26 @@ impl RaftNetworkV2<TypeConfig> for PeerLink {
 
     fn backoff(&self) -> Option<Backoff> {
         Some(Backoff::new(backoff()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_sent_waits_until_its_sender_is_quiet_no_longer() {
+        let (quiet, is_quiet) = watch::channel(false);
+        let mut sent = std::pin::pin!(held(futures::stream::iter([1, 2, 3]), is_quiet));
+        assert_eq!(sent.next().now_or_never(), Some(Some(1)));
+        quiet.send_replace(true);
+        assert_eq!(sent.next().now_or_never(), None);
+        assert_eq!(sent.next().now_or_never(), None);
+        quiet.send_replace(false);
+        assert_eq!(sent.next().now_or_never(), Some(Some(2)), "nothing is lost meanwhile");
+        assert_eq!(sent.next().now_or_never(), Some(Some(3)));
+        assert_eq!(sent.next().now_or_never(), Some(None));
     }
 }
