@@ -43,7 +43,19 @@ fn core(active: &[&Impact], masters: usize) -> BTreeSet<usize> {
     if active.iter().any(|impact| impact.slows) {
         return BTreeSet::new();
     }
-    let works = |index: usize| active.iter().all(|impact| !impact.out.contains(&index));
+    // One that is out may be back for a while, or long before it is said to serve: a majority may form with it or without it.
+    let out: Vec<usize> = (0..masters).filter(|index| active.iter().any(|impact| impact.out.contains(index))).collect();
+    let down = |set: u32| -> BTreeSet<usize> {
+        out.iter().enumerate().filter(|(at, _)| set & (1 << at) != 0).map(|(_, index)| *index).collect()
+    };
+    let sure = (0u32..1 << out.len()).map(|set| core_without(&down(set), active, masters));
+    let shared = sure.reduce(|a, b| &a & &b).unwrap_or_default();
+    shared.into_iter().filter(|index| !out.contains(index)).collect()
+}
+
+/// The same where it is known who is down.
+fn core_without(down: &BTreeSet<usize>, active: &[&Impact], masters: usize) -> BTreeSet<usize> {
+    let works = |index: usize| !down.contains(&index);
     let linked =
         |a: usize, b: usize| active.iter().all(|impact| !impact.cut.contains(&(a, b)) && !impact.cut.contains(&(b, a)));
     let mut core: Option<BTreeSet<usize>> = None;
@@ -81,6 +93,13 @@ mod tests {
         check(3, &[], &[(0, 1), (1, 0), (0, 2), (2, 0)], &[1, 2]);
         // A bridge: 2 reaches all, 0 and 1 do not reach 3 and 4.
         check(5, &[], &[(0, 3), (0, 4), (1, 3), (1, 4)], &[2]);
+        // Without 1 the others could form one. When it is back, 0 may lead with it and with 2, whom 3 and 4 do not need to hear.
+        check(5, &[1], &[(0, 3), (0, 4), (1, 3), (1, 4)], &[2]);
+        // And where those cannot do without it, nobody is sure.
+        check(5, &[2], &[(0, 3), (0, 4), (1, 3), (1, 4)], &[]);
+        check(5, &[4], &[(0, 3), (0, 4), (1, 3), (1, 4)], &[2]);
+        // A minority that restarts changes nothing for the others.
+        check(5, &[4], &[(0, 3), (0, 4), (1, 3), (1, 4), (2, 3), (2, 4)], &[0, 1, 2]);
     }
 
     #[test]

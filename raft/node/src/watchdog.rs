@@ -2,7 +2,7 @@
 //! that comes and goes: of its heartbeats enough get through, while each entry that is lost waits for TCP to try again. The
 //! watchdog gives the office away: to another member, or to whoever the others elect.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -113,10 +113,29 @@ impl Patience {
 /// In election timeouts: a leader that gets nothing committed for so long, though it hears a quorum, looks for another. As long as
 /// followers wait for one that is silent: to clients it is the same.
 const UNCOMMITTED_MAX: u32 = 2;
-/// So many attempts to give an office away for that, one after the other.
-const ATTEMPTS: u32 = 3;
-/// And then not for so long: where all are slow, no other leader would fare better.
-const REST: Duration = Duration::from_secs(60);
+/// So often a member may give its office away for that, within [`SPAN`]: where all are slow, no other leader would fare better.
+const ATTEMPTS: usize = 3;
+const SPAN: Duration = Duration::from_secs(60);
+
+/// When a member gave its office away, or tried to, because nothing was committed.
+#[derive(Default)]
+struct Attempts {
+    made: VecDeque<Instant>,
+}
+
+impl Attempts {
+    /// Whether there may be one more, which then counts.
+    fn begin(&mut self, now: Instant) -> bool {
+        while self.made.front().is_some_and(|at| now.saturating_duration_since(*at) >= SPAN) {
+            self.made.pop_front();
+        }
+        let may = self.made.len() < ATTEMPTS;
+        if may {
+            self.made.push_back(now);
+        }
+        may
+    }
+}
 
 /// Watches what a leader writes: its log, the state that it applies to, and what of the log a quorum has.
 pub(crate) struct Watchdog {
@@ -143,7 +162,7 @@ impl Watchdog {
         let mut patience = Patience::new(look_every, Instant::now());
         // The successor gets its chance before the next attempt.
         let mut next_attempt = Instant::now();
-        let mut attempts = 0;
+        let (mut attempts, mut has_tried) = (Attempts::default(), false);
         loop {
             ticks.tick().await;
             let now = metrics.borrow_watched().clone();
@@ -160,6 +179,8 @@ impl Watchdog {
                     last: now.last_log_index,
                 },
             );
+            // Each time that nothing is committed it begins with the gentler way.
+            has_tried &= !late.quorum.is_zero();
             if !in_office || !self.standing.borrow().leads {
                 continue;
             }
@@ -179,12 +200,9 @@ impl Watchdog {
             let handed = if late.disk >= stall {
                 next_attempt = Instant::now() + stall / 2;
                 self.hand_over(&now, "the disk is stuck", late.disk).await
-            } else if is_unheard {
-                let is_first = attempts % ATTEMPTS == 0;
-                attempts += 1;
-                let pause = if attempts % ATTEMPTS == 0 { REST } else { uncommitted_max };
-                next_attempt = Instant::now() + pause;
-                if is_first && !is_partly_heard(&now) {
+            } else if is_unheard && attempts.begin(Instant::now()) {
+                next_attempt = Instant::now() + uncommitted_max;
+                if !std::mem::replace(&mut has_tried, true) && !is_partly_heard(&now) {
                     self.hand_over(&now, "no quorum gets this leader's entries", late.quorum).await
                 } else {
                     let waiting_ms = late.quorum.as_millis();
@@ -282,6 +300,16 @@ mod tests {
         assert_eq!(stuck(&[(100, Some(1), 9), (200, Some(1), 9), (3300, Some(1), 9)]), 300);
         assert_eq!(stuck(&[(100, None, 3), (200, None, 3), (3300, None, 3)]), 300);
         assert_eq!(unheard(&[(100, 3, 5), (200, 3, 5), (3300, 3, 5)]), 300);
+    }
+
+    #[test]
+    fn an_office_is_given_away_three_times_a_minute_at_most() {
+        let begun = Instant::now();
+        let mut attempts = Attempts::default();
+        let mut may = |s: u64| attempts.begin(begun + Duration::from_secs(s));
+        assert_eq!([0, 1, 50, 51, 59].map(&mut may), [true, true, true, false, false]);
+        assert_eq!([60, 60, 61, 62].map(&mut may), [true, false, true, false], "the first of them are long ago");
+        assert_eq!([200, 300, 400, 500].map(&mut may), [true; 4], "each on its own");
     }
 
     #[test]
