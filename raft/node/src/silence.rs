@@ -22,6 +22,11 @@ const QUIET: u32 = 4;
 /// In leases: and for so long it calls again, since it may be the only one with a log to be elected for.
 const CALLING_AGAIN: u32 = 1;
 
+/// For how long a leader that makes room for others is quiet.
+pub(crate) fn room(timing: &Timing) -> Duration {
+    timing.election_max * QUIET
+}
+
 /// What a member may do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Permits {
@@ -34,6 +39,7 @@ pub(crate) struct Permits {
 /// What a member hears: as a follower its leader, as a leader its quorum.
 pub(crate) struct Silence {
     lease: Duration,
+    room: Duration,
     counted_max: Duration,
     looked: Instant,
     led: bool,
@@ -49,6 +55,7 @@ impl Silence {
     pub(crate) fn new(timing: &Timing, between: Duration, now: Instant) -> Self {
         Self {
             lease: timing.election_max,
+            room: room(timing),
             counted_max: between * COUNTED_MAX,
             looked: now,
             led: false,
@@ -60,7 +67,7 @@ impl Silence {
 
     /// As the leader: leaves the others in peace for as long as an election takes, whoever is heard.
     pub(crate) fn cede(&mut self, now: Instant) {
-        self.cedes_until = Some(now + self.lease * QUIET);
+        self.cedes_until = Some(now + self.room);
     }
 
     /// A quorum has this entry. A leader whose quorum only was slow has no reason to leave the others an election.
@@ -90,8 +97,8 @@ impl Silence {
         // A leader whose calls reach a few others, and whose quorum does not answer, would keep those few from voting. But one
         // that only was late must not fall silent itself: the others would hear it too late.
         let beyond = self.silent.checked_sub(self.lease * CALLING);
-        let round = (self.lease * (QUIET + CALLING_AGAIN)).as_nanos();
-        let is_quiet = beyond.is_some_and(|beyond| beyond.as_nanos() % round < (self.lease * QUIET).as_nanos());
+        let round = self.room + self.lease * CALLING_AGAIN;
+        let is_quiet = beyond.is_some_and(|beyond| beyond.as_nanos() % round.as_nanos() < self.room.as_nanos());
         let cedes = self.cedes_until.is_some_and(|until| now < until);
         Permits { elect: true, lead: !is_quiet && !cedes }
     }

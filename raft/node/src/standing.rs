@@ -140,7 +140,7 @@ impl Observer {
             // There is nobody to hear; what was forbidden before the others went is no longer.
             self.raft.runtime_config().elect(true);
             self.raft.runtime_config().heartbeat(true);
-            self.quiet.send_if_modified(|quiet| std::mem::take(quiet));
+            self.quiet.send_if_modified(std::mem::take);
             return;
         }
         let leads = is_leader(now);

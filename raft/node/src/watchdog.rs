@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use crate::config::Timing;
 use crate::exit::Exit;
+use crate::silence;
 use crate::standing::successor;
 use crate::types::{Fatal, LogId, Raft, TypeConfig};
 
@@ -160,7 +161,7 @@ impl Watchdog {
         let mut ticks = tokio::time::interval(look_every);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut patience = Patience::new(look_every, Instant::now());
-        // The successor gets its chance before the next attempt.
+        // The successor gets its chance before the next attempt, and so does the quorum after others have had theirs.
         let mut next_attempt = Instant::now();
         let (mut attempts, mut has_tried) = (Attempts::default(), false);
         loop {
@@ -208,6 +209,7 @@ impl Watchdog {
                     let waiting_ms = late.quorum.as_millis();
                     tracing::warn!(waiting_ms, "no quorum gets this leader's entries: leaving the others an election");
                     self.cedes.store(true, Ordering::Relaxed);
+                    next_attempt += silence::room(&self.timing);
                     Ok(())
                 }
             } else {
