@@ -8,7 +8,7 @@ use raft_state::{Action, Expect, Refusal};
 use serde_json::{Value, json};
 
 use super::decode;
-use super::update::newer_than;
+use super::update::{is_of_what_was_seen, newer_than};
 use super::write::{Failure, metadata, propose, put};
 use super::write_options::unknown_dry_run;
 use crate::admission::{self, Operation};
@@ -74,6 +74,14 @@ pub(crate) enum Deleted {
     Marked(bytes::Bytes),
 }
 
+/// What an answer rests on.
+enum Stands {
+    /// A write, which the log has compared with the object as it was.
+    InTheLog,
+    /// The object as this member has it.
+    AsSeen,
+}
+
 pub(crate) async fn serve(
     api: &Api,
     context: &Context,
@@ -105,29 +113,32 @@ pub(crate) async fn run(api: &Api, context: &Context, name: &str, options: &Opti
     let mut snapshot = api.store.snapshot();
     let mut fresh = false;
     for attempt in 1.. {
-        let tried = match snapshot.get(key.as_bytes()) {
+        let found = snapshot.get(key.as_bytes());
+        let seen = found.map(|entry| entry.mod_revision);
+        let tried = match found {
             Some(entry) => {
                 let old = object::decode(context.kind, entry)?;
                 once(api, context, name, old, entry.mod_revision, options).await
             }
             None => Err(Failure::Refused(Refusal::NotFound)),
         };
-        let failure = match tried {
-            Ok(deleted) => return Ok(deleted),
-            Err(failure) => failure,
+        let next = match &tried {
+            Err(Failure::Refused(Refusal::Conflict { .. })) => attempt < ATTEMPTS,
+            Ok((_, Stands::InTheLog)) => false,
+            _ => !fresh && is_of_what_was_seen(&tried),
         };
-        let retry = match &failure {
-            Failure::Refused(Refusal::NotFound) => !fresh,
-            Failure::Refused(Refusal::Conflict { .. }) => attempt < ATTEMPTS,
-            Failure::Status(status) => status.reason == "Conflict" && !fresh,
-            Failure::Refused(_) => false,
+        let answer = |tried: Result<(Deleted, Stands), Failure>| {
+            tried.map(|(deleted, _)| deleted).map_err(|failure| failure.status(context.kind, name))
         };
-        if !retry {
-            return Err(failure.status(context.kind, name));
+        if !next {
+            return answer(tried);
         }
-        let read = api.store.read(newer_than(&failure), context.deadline).await;
+        let read = api.store.read(newer_than(tried.as_ref().err()), context.deadline).await;
         snapshot = read.map_err(|error| Status::reading(&error, None))?;
         fresh = true;
+        if is_of_what_was_seen(&tried) && snapshot.get(key.as_bytes()).map(|entry| entry.mod_revision) == seen {
+            return answer(tried);
+        }
     }
     Err(Status::internal("an endless loop ended"))
 }
@@ -139,11 +150,11 @@ async fn once(
     old: Value,
     revision: u64,
     options: &Options,
-) -> Result<Deleted, Failure> {
+) -> Result<(Deleted, Stands), Failure> {
     let kind = context.kind;
-    check_preconditions(context, name, &old, options).map_err(Failure::Status)?;
+    check_preconditions(context, name, &old, options).map_err(Failure::Judged)?;
     let mut marked = old.clone();
-    admission::admit(api, context, Operation::Delete, "", &mut marked, Some(&old)).await.map_err(Failure::Status)?;
+    admission::admit(api, context, Operation::Delete, "", &mut marked, Some(&old)).await.map_err(Failure::Judged)?;
     let grace = grace_s(context, &old, options);
     set_propagation(&mut marked, options);
     let finalizers = !has_no_finalizers(&marked);
@@ -163,20 +174,21 @@ async fn once(
             }
         }
         if marked == old {
-            return Ok(Deleted::Marked(old.to_string().into()));
+            return Ok((Deleted::Marked(old.to_string().into()), Stands::AsSeen));
         }
-        let encoded = encode(kind, &marked).map_err(Failure::Status)?;
+        let encoded = encode(kind, &marked).map_err(Failure::Judged)?;
         if context.dry_run {
-            return Ok(Deleted::Marked(encoded.at(revision)));
+            return Ok((Deleted::Marked(encoded.at(revision)), Stands::AsSeen));
         }
         let revision = put(api, context, name, Expect::At(revision), &encoded).await?;
-        return Ok(Deleted::Marked(encoded.at(revision)));
+        return Ok((Deleted::Marked(encoded.at(revision)), Stands::InTheLog));
     }
-    if !context.dry_run {
-        propose(api, context, context.key(name), Expect::At(revision), Action::Delete).await?;
-        allocate::release_unused(api, context, Some(&old), None).await;
+    if context.dry_run {
+        return Ok((Deleted::Gone(old), Stands::AsSeen));
     }
-    Ok(Deleted::Gone(old))
+    propose(api, context, context.key(name), Expect::At(revision), Action::Delete).await?;
+    allocate::release_unused(api, context, Some(&old), None).await;
+    Ok((Deleted::Gone(old), Stands::InTheLog))
 }
 
 fn check_preconditions(context: &Context, name: &str, old: &Value, options: &Options) -> Result<(), Status> {

@@ -87,37 +87,43 @@ pub(crate) async fn run(api: &Api, context: &Context, name: &str, change: Change
     let mut snapshot = api.store.snapshot();
     let mut fresh = false;
     for attempt in 1.. {
-        let tried = match snapshot.get(key.as_bytes()) {
+        let found = snapshot.get(key.as_bytes());
+        let seen = found.map(|entry| entry.mod_revision);
+        let tried = match found {
             Some(entry) => once(api, context, name, entry, &change).await,
             None => Err(Failure::Refused(Refusal::NotFound)),
         };
-        let failure = match tried {
-            Ok(written) => return Ok(written),
-            Err(failure) => failure,
+        let next = match &tried {
+            Err(Failure::Refused(Refusal::Conflict { .. })) => !fresh || attempt < ATTEMPTS,
+            // It stands in the log.
+            Ok(written) if Some(written.revision) != seen => false,
+            _ => !fresh && is_of_what_was_seen(&tried),
         };
-        // What this member has may be old: only a confirmed state may refuse, and only so often.
-        let outdated = matches!(failure, Failure::Refused(Refusal::Conflict { .. } | Refusal::NotFound));
-        let pinned_conflict =
-            matches!(&failure, Failure::Status(status) if status.reason == "Conflict" && status.code == 409);
-        let retry = (outdated
-            && (!fresh || attempt < ATTEMPTS)
-            && !(fresh && matches!(failure, Failure::Refused(Refusal::NotFound))))
-            || (pinned_conflict && !fresh);
-        if !retry {
-            return Err(failure.status(context.kind, name));
+        let judgement = |failure: Failure| failure.status(context.kind, name);
+        if !next {
+            return tried.map_err(judgement);
         }
-        let read = api.store.read(newer_than(&failure), context.deadline).await;
+        let read = api.store.read(newer_than(tried.as_ref().err()), context.deadline).await;
         snapshot = read.map_err(|error| Status::reading(&error, None))?;
         fresh = true;
+        if is_of_what_was_seen(&tried) && snapshot.get(key.as_bytes()).map(|entry| entry.mod_revision) == seen {
+            return tried.map_err(judgement);
+        }
     }
     Err(Status::internal("an endless loop ended"))
 }
 
+/// Whether this was made out from the object as this member has it, which may be old: that it is not there, that it speaks
+/// against the change, or that there is nothing to change. Such an answer stands when a quorum knows of nothing newer.
+pub(crate) fn is_of_what_was_seen<T>(tried: &Result<T, Failure>) -> bool {
+    matches!(tried, Ok(_) | Err(Failure::Judged(_) | Failure::Refused(Refusal::NotFound)))
+}
+
 /// What to read before a change is tried again. A conflict was found by the log itself, after the request had come: the state
 /// that shows it is as good as one that a quorum confirms, and this member has it already.
-pub(crate) fn newer_than(failure: &Failure) -> ReadLevel {
+pub(crate) fn newer_than(failure: Option<&Failure>) -> ReadLevel {
     match failure {
-        Failure::Refused(Refusal::Conflict { mod_revision }) => ReadLevel::AtLeast(*mod_revision),
+        Some(Failure::Refused(Refusal::Conflict { mod_revision })) => ReadLevel::AtLeast(*mod_revision),
         _ => ReadLevel::Linearizable,
     }
 }
@@ -130,15 +136,15 @@ async fn once(
     change: &Change<'_>,
 ) -> Result<Written, Failure> {
     let kind = context.kind;
-    let old = object::decode(kind, entry).map_err(Failure::Status)?;
-    let mut new = (change.make)(&old).map_err(Failure::Status)?;
-    check_preconditions(context, name, &old, &new).map_err(Failure::Status)?;
+    let old = object::decode(kind, entry).map_err(Failure::Judged)?;
+    let mut new = (change.make)(&old).map_err(Failure::Judged)?;
+    check_preconditions(context, name, &old, &new).map_err(Failure::Judged)?;
     carry_metadata(&old, &mut new);
     let strategy = &kind.strategy;
     (strategy.default)(&mut new);
     let warnings = admission::admit(api, context, Operation::Update, change.subresource, &mut new, Some(&old))
         .await
-        .map_err(Failure::Status)?;
+        .map_err(Failure::Judged)?;
     if change.subresource != "status" {
         (strategy.default)(&mut new);
     }
@@ -164,13 +170,13 @@ async fn once(
         _ => {}
     }
     if !causes.is_empty() {
-        return Err(Failure::Status(Status::invalid(kind, name, &causes)));
+        return Err(Failure::Judged(Status::invalid(kind, name, &causes)));
     }
     let claims = match change.subresource {
-        "" => allocate::claim(api, context, &mut new, Some(&old)).await.map_err(Failure::Status)?,
+        "" => allocate::claim(api, context, &mut new, Some(&old)).await.map_err(Failure::Judged)?,
         _ => allocate::Claims::default(),
     };
-    let schema = decode::schema(kind).map_err(Failure::Status)?;
+    let schema = decode::schema(kind).map_err(Failure::Judged)?;
     if !change.tracked && kind.kind != "Event" && kind.kind != "Lease" {
         let api_version = kind.api_version();
         let writer = Writer {
@@ -183,7 +189,7 @@ async fn once(
         track_update(schema, Some(&old), &mut new, &writer);
     }
     settle(schema, &mut new);
-    let encoded = encode(kind, &new).map_err(Failure::Status)?;
+    let encoded = encode(kind, &new).map_err(Failure::Judged)?;
     // The order of fields is no change; most writes that change nothing are the same bytes.
     let unchanged = entry.same_as(&encoded.json) || same_but_version(&new, &old);
     if unchanged || context.dry_run {

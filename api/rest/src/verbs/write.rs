@@ -27,6 +27,8 @@ pub(crate) struct Written {
 pub(crate) enum Failure {
     /// The state said no: perhaps another try, on a fresher object, fares better.
     Refused(Refusal),
+    /// The object as it was seen speaks against it. This is worth as much as that is.
+    Judged(Status),
     /// It has no outcome.
     Status(Status),
 }
@@ -35,7 +37,7 @@ impl Failure {
     pub(crate) fn status(self, kind: &Kind, name: &str) -> Status {
         match self {
             Self::Refused(refusal) => Status::refused(&refusal, kind, name),
-            Self::Status(status) => status,
+            Self::Judged(status) | Self::Status(status) => status,
         }
     }
 }
