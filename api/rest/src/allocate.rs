@@ -141,9 +141,6 @@ async fn cluster_ip(
 
 async fn claim_address(api: &Api, context: &Context, service: &Value, address: &str) -> Result<bool, Status> {
     let key = IP_ADDRESS.key("", address);
-    if api.store.snapshot().get(key.as_bytes()).is_some() {
-        return Ok(false);
-    }
     let metadata = &service["metadata"];
     let object = json!({
         "metadata": {

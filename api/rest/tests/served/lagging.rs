@@ -78,6 +78,20 @@ async fn a_change_is_judged_by_the_object_that_there_is() {
 }
 
 #[tokio::test]
+async fn an_address_that_was_given_back_is_free_though_this_member_saw_it_taken() {
+    let scene = Scene::new().await;
+    let services = "/api/v1/namespaces/default/services";
+    let service = |name: &str, address: &str| json!({"metadata": {"name": name}, "spec": {"clusterIP": address, "ports": [{"port": 80}]}});
+    let first = scene.server.post(services, &service("first", "")).await.ok();
+    let address = first["spec"]["clusterIP"].as_str().expect("an address").to_owned();
+    let old = scene.store.snapshot();
+    scene.server.delete(&format!("{services}/first"), &json!({})).await.ok();
+    scene.front.lags(Some(old));
+    let second = scene.server.post(services, &service("second", &address)).await.ok();
+    assert_eq!(second["spec"]["clusterIP"], address.as_str());
+}
+
+#[tokio::test]
 async fn a_quorum_is_asked_about_answers_that_no_write_stands_behind_and_no_others() {
     let scene = Scene::new().await;
     scene.create(json!({}), "1").await;
