@@ -71,7 +71,7 @@ pub(crate) struct Rounds {
     pub(crate) metrics: Arc<Metrics>,
     /// The longest that one attempt may take.
     pub(crate) patience: Duration,
-    /// As the leader: no heartbeat is to be sent now.
+    /// As the leader: nothing is to be sent to followers now.
     pub(crate) quiet: watch::Receiver<bool>,
     /// How a follower asks.
     pub(crate) asking: Option<Asking>,

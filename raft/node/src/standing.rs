@@ -46,7 +46,7 @@ pub(crate) struct Observer {
     /// Others say that this member was removed.
     pub(crate) removed: Arc<AtomicBool>,
     pub(crate) word: Arc<Word>,
-    /// As the leader: neither heartbeats nor entries are to be sent now.
+    /// As the leader: nothing is to be sent to followers now.
     pub(crate) quiet: watch::Sender<bool>,
     /// As the leader: the others are to have time for an election.
     pub(crate) cedes: Arc<AtomicBool>,

@@ -1,6 +1,8 @@
 //! A store of one process without replication, for the tests of the layers above: the state machine, the feed and every
 //! promise of the port but durability.
 
+mod front;
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,6 +14,8 @@ use raft_state::port::{BoxFuture, Cursor, LeaseTime, ProposeError, ReadError, Re
 use raft_state::{
     Command, CommandId, Delta, Feed, Keyring, Outcome, Payload, Place, Record, Revision, Snapshot, Stamped, State,
 };
+
+pub use front::Front;
 
 /// Keys for tests: sealing turns every bit around, so that plain text in the wrong place is noticed.
 pub struct TestKeyring;

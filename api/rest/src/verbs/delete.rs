@@ -1,14 +1,16 @@
 //! DELETE of one object: at once, or marked and left to finalizers, nodes and the garbage collector.
 
+use std::sync::Arc;
+
 use api_kinds::time::rfc3339;
 use api_kinds::{Cause, Reason};
 use axum::response::Response;
 use http::StatusCode;
-use raft_state::{Action, Expect, Refusal};
+use raft_state::{Action, Entry, Expect};
 use serde_json::{Value, json};
 
+use super::attempts::{self, Stands};
 use super::decode;
-use super::update::{is_of_what_was_seen, newer_than};
 use super::write::{Failure, metadata, propose, put};
 use super::write_options::unknown_dry_run;
 use crate::admission::{self, Operation};
@@ -17,9 +19,6 @@ use crate::context::Context;
 use crate::object::{self, encode};
 use crate::query::Query;
 use crate::{Api, Status, allocate};
-
-/// How often a delete without a pinned revision is tried on a newer object.
-const ATTEMPTS: usize = 20;
 
 /// `metav1.DeleteOptions`
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -74,14 +73,6 @@ pub(crate) enum Deleted {
     Marked(bytes::Bytes),
 }
 
-/// What an answer rests on.
-enum Stands {
-    /// A write, which the log has compared with the object as it was.
-    InTheLog,
-    /// The object as this member has it.
-    AsSeen,
-}
-
 pub(crate) async fn serve(
     api: &Api,
     context: &Context,
@@ -109,49 +100,19 @@ pub(crate) async fn serve(
 /// Deletes an object.
 pub(crate) async fn run(api: &Api, context: &Context, name: &str, options: &Options) -> Result<Deleted, Status> {
     let context = &Context { dry_run: context.dry_run || options.dry_run, ..context.clone() };
-    let key = context.key(name);
-    let mut snapshot = api.store.snapshot();
-    let mut fresh = false;
-    for attempt in 1.. {
-        let found = snapshot.get(key.as_bytes());
-        let seen = found.map(|entry| entry.mod_revision);
-        let tried = match found {
-            Some(entry) => {
-                let old = object::decode(context.kind, entry)?;
-                once(api, context, name, old, entry.mod_revision, options).await
-            }
-            None => Err(Failure::Refused(Refusal::NotFound)),
-        };
-        let next = match &tried {
-            Err(Failure::Refused(Refusal::Conflict { .. })) => attempt < ATTEMPTS,
-            Ok((_, Stands::InTheLog)) => false,
-            _ => !fresh && is_of_what_was_seen(&tried),
-        };
-        let answer = |tried: Result<(Deleted, Stands), Failure>| {
-            tried.map(|(deleted, _)| deleted).map_err(|failure| failure.status(context.kind, name))
-        };
-        if !next {
-            return answer(tried);
-        }
-        let read = api.store.read(newer_than(tried.as_ref().err()), context.deadline).await;
-        snapshot = read.map_err(|error| Status::reading(&error, None))?;
-        fresh = true;
-        if is_of_what_was_seen(&tried) && snapshot.get(key.as_bytes()).map(|entry| entry.mod_revision) == seen {
-            return answer(tried);
-        }
-    }
-    Err(Status::internal("an endless loop ended"))
+    attempts::run(api, context, name, |entry| once(api, context, name, entry, options)).await
 }
 
 async fn once(
     api: &Api,
     context: &Context,
     name: &str,
-    old: Value,
-    revision: u64,
+    entry: Arc<Entry>,
     options: &Options,
 ) -> Result<(Deleted, Stands), Failure> {
     let kind = context.kind;
+    let revision = entry.mod_revision;
+    let old = object::decode(kind, &entry).map_err(Failure::Judged)?;
     check_preconditions(context, name, &old, options).map_err(Failure::Judged)?;
     let mut marked = old.clone();
     admission::admit(api, context, Operation::Delete, "", &mut marked, Some(&old)).await.map_err(Failure::Judged)?;

@@ -1,5 +1,6 @@
 //! One verb a file. Each works on a [`crate::context::Context`], so that HTTP and controllers share it.
 
+pub(crate) mod attempts;
 pub(crate) mod create;
 pub(crate) mod decode;
 pub(crate) mod delete;

@@ -8,10 +8,10 @@ use api_schema::apply::{Writer, resets, track_update};
 use api_schema::settle;
 use axum::response::Response;
 use http::StatusCode;
-use raft_state::port::ReadLevel;
-use raft_state::{Action, Entry, Expect, Refusal};
+use raft_state::{Action, Entry, Expect};
 use serde_json::{Map, Value};
 
+use super::attempts::{self, Stands};
 use super::decode;
 use super::write::{Failure, Written, metadata, propose, put};
 use crate::admission::{self, Operation};
@@ -21,9 +21,6 @@ use crate::forms;
 use crate::object::{self, encode};
 use crate::table::Form;
 use crate::{Api, Status, allocate};
-
-/// How often a change that names no revision is tried again on a newer object.
-const ATTEMPTS: usize = 20;
 
 /// How a change of an object is made.
 pub(crate) struct Change<'a> {
@@ -83,60 +80,18 @@ pub(crate) async fn replace(
 
 /// Changes an object. A change that names no revision is made again when the object has moved on meanwhile.
 pub(crate) async fn run(api: &Api, context: &Context, name: &str, change: Change<'_>) -> Result<Written, Status> {
-    let key = context.key(name);
-    let mut snapshot = api.store.snapshot();
-    let mut fresh = false;
-    for attempt in 1.. {
-        let found = snapshot.get(key.as_bytes());
-        let seen = found.map(|entry| entry.mod_revision);
-        let tried = match found {
-            Some(entry) => once(api, context, name, entry, &change).await,
-            None => Err(Failure::Refused(Refusal::NotFound)),
-        };
-        let next = match &tried {
-            Err(Failure::Refused(Refusal::Conflict { .. })) => !fresh || attempt < ATTEMPTS,
-            // It stands in the log.
-            Ok(written) if Some(written.revision) != seen => false,
-            _ => !fresh && is_of_what_was_seen(&tried),
-        };
-        let judgement = |failure: Failure| failure.status(context.kind, name);
-        if !next {
-            return tried.map_err(judgement);
-        }
-        let read = api.store.read(newer_than(tried.as_ref().err()), context.deadline).await;
-        snapshot = read.map_err(|error| Status::reading(&error, None))?;
-        fresh = true;
-        if is_of_what_was_seen(&tried) && snapshot.get(key.as_bytes()).map(|entry| entry.mod_revision) == seen {
-            return tried.map_err(judgement);
-        }
-    }
-    Err(Status::internal("an endless loop ended"))
-}
-
-/// Whether this was made out from the object as this member has it, which may be old: that it is not there, that it speaks
-/// against the change, or that there is nothing to change. Such an answer stands when a quorum knows of nothing newer.
-pub(crate) fn is_of_what_was_seen<T>(tried: &Result<T, Failure>) -> bool {
-    matches!(tried, Ok(_) | Err(Failure::Judged(_) | Failure::Refused(Refusal::NotFound)))
-}
-
-/// What to read before a change is tried again. A conflict was found by the log itself, after the request had come: the state
-/// that shows it is as good as one that a quorum confirms, and this member has it already.
-pub(crate) fn newer_than(failure: Option<&Failure>) -> ReadLevel {
-    match failure {
-        Some(Failure::Refused(Refusal::Conflict { mod_revision })) => ReadLevel::AtLeast(*mod_revision),
-        _ => ReadLevel::Linearizable,
-    }
+    attempts::run(api, context, name, |entry| once(api, context, name, entry, &change)).await
 }
 
 async fn once(
     api: &Api,
     context: &Context,
     name: &str,
-    entry: &Arc<Entry>,
+    entry: Arc<Entry>,
     change: &Change<'_>,
-) -> Result<Written, Failure> {
+) -> Result<(Written, Stands), Failure> {
     let kind = context.kind;
-    let old = object::decode(kind, entry).map_err(Failure::Judged)?;
+    let old = object::decode(kind, &entry).map_err(Failure::Judged)?;
     let mut new = (change.make)(&old).map_err(Failure::Judged)?;
     check_preconditions(context, name, &old, &new).map_err(Failure::Judged)?;
     carry_metadata(&old, &mut new);
@@ -194,8 +149,8 @@ async fn once(
     let unchanged = entry.same_as(&encoded.json) || same_but_version(&new, &old);
     if unchanged || context.dry_run {
         claims.release(api, context).await;
-        let bytes = if unchanged { forms::json(kind, entry) } else { encoded.at(entry.mod_revision) };
-        return Ok(Written { bytes, revision: entry.mod_revision, created: false, warnings });
+        let bytes = if unchanged { forms::json(kind, &entry) } else { encoded.at(entry.mod_revision) };
+        return Ok((Written { bytes, revision: entry.mod_revision, created: false, warnings }, Stands::AsSeen));
     }
     let expect = Expect::At(entry.mod_revision);
     let outcome = if is_finished(&new) {
@@ -206,7 +161,7 @@ async fn once(
     match outcome {
         Ok(revision) => {
             allocate::release_unused(api, context, Some(&old), Some(&new)).await;
-            Ok(Written { bytes: encoded.at(revision), revision, created: false, warnings })
+            Ok((Written { bytes: encoded.at(revision), revision, created: false, warnings }, Stands::InTheLog))
         }
         Err(failure) => {
             if matches!(failure, Failure::Refused(_)) {

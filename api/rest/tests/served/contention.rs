@@ -4,9 +4,8 @@ use std::sync::atomic::Ordering;
 
 use http::StatusCode;
 use serde_json::json;
-use tests_solo::Solo;
+use tests_solo::{Front, Solo};
 
-use crate::front::Front;
 use crate::server::Server;
 
 const MAP: &str = "/api/v1/namespaces/default/configmaps/wanted";

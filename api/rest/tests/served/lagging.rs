@@ -6,9 +6,8 @@ use std::sync::atomic::Ordering;
 use http::StatusCode;
 use raft_state::port::Store;
 use serde_json::{Value, json};
-use tests_solo::Solo;
+use tests_solo::{Front, Solo};
 
-use crate::front::Front;
 use crate::server::Server;
 
 const MAPS: &str = "/api/v1/namespaces/default/configmaps";
@@ -42,7 +41,7 @@ async fn a_change_back_to_what_it_was_is_made_though_this_member_has_not_heard_o
     scene.create(json!({}), "before").await;
     let old = scene.store.snapshot();
     scene.server.patch(MAP, MERGE, &json!({"data": {"v": "after"}})).await.ok();
-    scene.front.lags(Some(old));
+    scene.front.lags(old);
     let done = scene.server.patch(MAP, MERGE, &json!({"data": {"v": "before"}})).await.ok();
     let now = scene.server.get(MAP).await.ok();
     assert_eq!(now["data"]["v"], "before", "{done}");
@@ -57,7 +56,7 @@ async fn an_object_that_was_made_anew_is_deleted_though_this_member_saw_the_last
     let old = scene.store.snapshot();
     scene.server.patch(MAP, MERGE, &json!({"metadata": {"finalizers": null}})).await.ok();
     scene.create(json!({}), "second").await;
-    scene.front.lags(Some(old));
+    scene.front.lags(old);
     scene.server.delete(MAP, &json!({})).await.ok();
     assert_eq!(scene.server.get(MAP).await.code, StatusCode::NOT_FOUND);
 }
@@ -70,7 +69,7 @@ async fn a_change_is_judged_by_the_object_that_there_is() {
     let old = scene.store.snapshot();
     scene.server.delete(MAP, &json!({})).await.ok();
     scene.create(json!({}), "second").await;
-    scene.front.lags(Some(old));
+    scene.front.lags(old);
     scene.server.patch(MAP, MERGE, &json!({"data": {"v": "third"}})).await.ok();
     assert_eq!(scene.server.get(MAP).await.ok()["data"]["v"], "third");
     let tested = json!([{"op": "test", "path": "/data/v", "value": "third"}, {"op": "replace", "path": "/data/v", "value": "4"}]);
@@ -86,7 +85,7 @@ async fn an_address_that_was_given_back_is_free_though_this_member_saw_it_taken(
     let address = first["spec"]["clusterIP"].as_str().expect("an address").to_owned();
     let old = scene.store.snapshot();
     scene.server.delete(&format!("{services}/first"), &json!({})).await.ok();
-    scene.front.lags(Some(old));
+    scene.front.lags(old);
     let second = scene.server.post(services, &service("second", &address)).await.ok();
     assert_eq!(second["spec"]["clusterIP"], address.as_str());
 }

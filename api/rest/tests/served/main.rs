@@ -5,7 +5,6 @@ mod contention;
 mod documents;
 mod ephemeral;
 mod events;
-mod front;
 mod health;
 mod lagging;
 mod protobuf;

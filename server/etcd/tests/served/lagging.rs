@@ -1,65 +1,14 @@
 //! A member that has not applied everything yet.
 
-use std::sync::Arc;
-use std::time::Instant;
-
 use api_proto::etcd::etcdserverpb as pb;
 use bytes::Bytes;
-use parking_lot::Mutex;
 use pb::request_op::Request;
 use pb::response_op::Response;
-use raft_state::port::{BoxFuture, Cursor, LeaseTime, ProposeError, ReadError, ReadLevel, Standing, Store, WatchError};
-use raft_state::{Command, Outcome, Revision, Snapshot};
+use raft_state::port::Store;
 use server_etcd::Status;
-use tests_solo::Solo;
-use tokio::sync::watch;
+use tests_solo::{Front, Solo};
 
 use crate::client::{World, failed};
-
-/// What it has applied is an old state, until a read that is confirmed has waited for the latest.
-struct Lagging {
-    store: Arc<Solo>,
-    applied: Mutex<Snapshot>,
-}
-
-impl Store for Lagging {
-    fn propose(&self, commands: Vec<Command>, deadline: Instant) -> BoxFuture<'_, Result<Vec<Outcome>, ProposeError>> {
-        self.store.propose(commands, deadline)
-    }
-
-    fn read(&self, level: ReadLevel, deadline: Instant) -> BoxFuture<'_, Result<Snapshot, ReadError>> {
-        *self.applied.lock() = self.store.snapshot();
-        self.store.read(level, deadline)
-    }
-
-    fn snapshot(&self) -> Snapshot {
-        self.applied.lock().clone()
-    }
-
-    fn watch(&self, prefix: &[u8], after: Revision) -> Result<Box<dyn Cursor>, WatchError> {
-        self.store.watch(prefix, after)
-    }
-
-    fn lease_keep_alive(
-        &self,
-        ids: Vec<i64>,
-        deadline: Instant,
-    ) -> BoxFuture<'_, Result<Vec<Option<LeaseTime>>, ReadError>> {
-        self.store.lease_keep_alive(ids, deadline)
-    }
-
-    fn lease_times(
-        &self,
-        ids: Vec<i64>,
-        deadline: Instant,
-    ) -> BoxFuture<'_, Result<Vec<Option<LeaseTime>>, ReadError>> {
-        self.store.lease_times(ids, deadline)
-    }
-
-    fn standing(&self) -> watch::Receiver<Standing> {
-        self.store.standing()
-    }
-}
 
 /// As etcd's transactional memory reads: everything at the revision of its first read, at whichever member.
 #[tokio::test]
@@ -70,8 +19,9 @@ async fn a_stale_read_at_a_revision_that_was_handed_out_waits_for_it() {
     let elsewhere = World::over(store.clone(), None);
     let _: pb::PutResponse = elsewhere.call("/etcdserverpb.KV/Put", put).await.unwrap();
     let lagging = || {
-        let applied = Mutex::new(before.clone());
-        World::over(Arc::new(Lagging { store: store.clone(), applied }), None)
+        let front = Front::of(store.clone());
+        front.lags(before.clone());
+        World::over(front, None)
     };
     let read = |revision: i64| pb::RangeRequest {
         key: Bytes::from_static(b"a"),

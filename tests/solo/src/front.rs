@@ -6,8 +6,9 @@ use std::time::Instant;
 
 use raft_state::port::{BoxFuture, Cursor, LeaseTime, ProposeError, ReadError, ReadLevel, Standing, Store, WatchError};
 use raft_state::{Action, Command, Expect, ObjectCommand, Outcome, Payload, Revision, Snapshot};
-use tests_solo::Solo;
 use tokio::sync::watch;
+
+use crate::Solo;
 
 /// See the module.
 pub struct Front {
@@ -16,19 +17,23 @@ pub struct Front {
     pub rivals: AtomicUsize,
     /// Reads for which a quorum was asked.
     pub confirmed_reads: AtomicUsize,
-    /// What this member has, until it hears of more.
+    /// What this member has, until a read waits for more.
     behind: Mutex<Option<Snapshot>>,
 }
 
 impl Front {
+    /// In front of this one.
     pub fn of(store: Arc<Solo>) -> Arc<Self> {
         let (rivals, confirmed_reads) = (AtomicUsize::new(0), AtomicUsize::new(0));
         Arc::new(Self { store, rivals, confirmed_reads, behind: Mutex::default() })
     }
 
-    /// Lags behind at this state from now on, or no longer.
-    pub fn lags(&self, at: Option<Snapshot>) {
-        *self.behind.lock().expect("no panic") = at;
+    /// Lags behind at this state from now on, until a read has waited for the latest.
+    ///
+    /// # Panics
+    /// When another test's thread did.
+    pub fn lags(&self, at: Snapshot) {
+        *self.behind.lock().expect("no panic") = Some(at);
     }
 
     /// Writes something else before it, as a rival would.
@@ -64,6 +69,7 @@ impl Store for Front {
         if matches!(level, ReadLevel::Linearizable) {
             self.confirmed_reads.fetch_add(1, Ordering::SeqCst);
         }
+        *self.behind.lock().expect("no panic") = None;
         self.store.read(level, deadline)
     }
 
