@@ -1,6 +1,7 @@
 //! A store of one process without replication, for the tests of the layers above: the state machine, the feed and every
 //! promise of the port but durability.
 
+mod events;
 mod front;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +16,7 @@ use raft_state::{
     Command, CommandId, Delta, Feed, Keyring, Outcome, Payload, Place, Record, Revision, Snapshot, Stamped, State,
 };
 
+pub use events::event;
 pub use front::Front;
 
 /// Keys for tests: sealing turns every bit around, so that plain text in the wrong place is noticed.

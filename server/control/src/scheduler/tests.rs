@@ -1,27 +1,13 @@
 //! The scheduler as a whole.
 
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 
 use super::*;
 
 fn event(key: &str, object: &Value, revision: Revision, deleted: bool) -> Event {
-    let entry = Entry {
-        key: key.as_bytes().to_vec().into(),
-        value: object.to_string().into_bytes().into(),
-        create_revision: revision,
-        mod_revision: revision,
-        sub: 0,
-        version: 1,
-        lease: 0,
-        spliced: None,
-        sealed: false,
-        digest: 0,
-        forms: OnceLock::new(),
-    };
-    Event { revision, entry: Arc::new(entry), previous: None, deleted }
+    tests_solo::event(key, object.to_string().into_bytes(), revision, deleted)
 }
 
 fn node(name: &str, cpu_milli: i64, pods: i64) -> Event {
