@@ -9,7 +9,7 @@ use super::{Need, Workload};
 /// The row.
 pub static WORKLOAD: Workload = Workload {
     name: "cas",
-    text: "ConfigMaps replaced at the resourceVersion last seen, through random masters",
+    text: "ConfigMaps replaced or kept at a resourceVersion that was seen, through random masters",
     clients: 3,
     nodes: 0,
     need: Need::Nothing,
@@ -20,7 +20,8 @@ pub static WORKLOAD: Workload = Workload {
                 let key = client.key();
                 match client.random.random_range(0..100) {
                     0..8 => client.create(&key).await,
-                    8..60 => client.cas(&key).await,
+                    8..50 => client.cas(&key).await,
+                    50..65 => client.keep(&key).await,
                     _ => client.read(&key).await,
                 }
                 client.breathe().await;

@@ -34,6 +34,8 @@ pub(super) struct ObjectClient {
     number: u64,
     written: u64,
     seen: BTreeMap<String, Seen>,
+    /// What it saw of an object before that.
+    before: BTreeMap<String, Seen>,
 }
 
 /// Where ConfigMaps are.
@@ -69,6 +71,7 @@ impl ObjectClient {
             number: number as u64,
             written: 0,
             seen: BTreeMap::new(),
+            before: BTreeMap::new(),
             world,
         }
     }
@@ -82,7 +85,9 @@ impl ObjectClient {
     /// A key of the present generation.
     pub(super) fn key(&mut self) -> String {
         let generation = self.world.recorder.now().as_millis() / GENERATION.as_millis();
-        self.seen.retain(|key, _| key.contains(&format!("-{generation}-")));
+        for seen in [&mut self.seen, &mut self.before] {
+            seen.retain(|key, _| key.contains(&format!("-{generation}-")));
+        }
         format!("{}-{generation}-{}", self.workload, self.random.random_range(0..KEYS))
     }
 
@@ -119,7 +124,10 @@ impl ObjectClient {
         self.world.recorder.complete(ticket, end);
         let seen = seen.map(|(value, revision)| Seen { value, revision });
         match seen {
-            Some(seen) => drop(self.seen.insert(key.to_owned(), seen)),
+            Some(seen) => {
+                let before = self.seen.insert(key.to_owned(), seen).filter(|before| before.revision != seen.revision);
+                self.before.extend(before.map(|before| (key.to_owned(), before)));
+            }
             // Half of the time it goes on with what it believed: stale beliefs are what preconditions are for.
             None if self.random.random_bool(0.5) => drop(self.seen.remove(key)),
             None => {}
@@ -169,6 +177,17 @@ impl ObjectClient {
         let value = self.fresh();
         let object = object(key, value, Some(seen.revision));
         self.call("cas", key, json!({"from": seen.value, "to": value}), Request::Put(object)).await;
+    }
+
+    /// Asks by a patch that what it last saw, or saw before that, stay as it is, when it saw anything; reads otherwise. Nothing
+    /// is written, and still the answer says what is in force.
+    pub(super) async fn keep(&mut self, key: &str) {
+        let before = self.before.get(key).filter(|_| self.random.random_bool(0.5));
+        let Some(seen) = before.or(self.seen.get(key)).copied() else { return self.read(key).await };
+        let patch = json!({
+            "metadata": {"resourceVersion": seen.revision.to_string()}, "data": {"v": seen.value.to_string()},
+        });
+        self.call("keep", key, json!(seen.value), Request::Merge(patch)).await;
     }
 
     /// Deletes whatever is there.

@@ -20,11 +20,12 @@ pub static WORKLOAD: Workload = Workload {
                 let key = client.key();
                 match client.random.random_range(0..100) {
                     0..20 => client.create(&key).await,
-                    20..30 => client.write(&key).await,
-                    30..40 => client.patch(&key).await,
-                    40..55 => client.cas(&key).await,
-                    55..62 => client.delete(&key).await,
-                    62..70 => client.delete_seen(&key).await,
+                    20..28 => client.write(&key).await,
+                    28..36 => client.patch(&key).await,
+                    36..48 => client.cas(&key).await,
+                    48..62 => client.keep(&key).await,
+                    62..68 => client.delete(&key).await,
+                    68..75 => client.delete_seen(&key).await,
                     _ => client.read(&key).await,
                 }
                 client.breathe().await;

@@ -77,6 +77,7 @@ bugs! {
     DeletionLostInHistory, SIM, "events read from history leave deletions out";
     BookmarkAheadOfEvents, SIM, "progress is reported beyond events that were not sent yet";
     ExactReadOffByOne, SIM, "a read at an older revision undoes one event too few";
+    NoChangeAsSeen, JEPSEN, "a patch that changes nothing is answered from what this member happens to hold";
     RenewalForgotten, JEPSEN, "a lease that is renewed ends when it would have ended anyway";
     FenceIgnored, JEPSEN, "a transaction whose comparison fails is done now and then";
     LeaseEndedByNewLeader, SHIPPED, "a new leader takes the time of leases that it did not count for over";

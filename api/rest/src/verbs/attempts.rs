@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use planted_bugs::planted;
 use raft_state::port::ReadLevel;
 use raft_state::{Entry, Refusal};
 
@@ -49,6 +50,7 @@ where
             Err(Failure::Refused(Refusal::Conflict { mod_revision })) if attempt < ATTEMPTS => {
                 ReadLevel::AtLeast(*mod_revision)
             }
+            Ok((_, Stands::AsSeen)) if planted!(NoChangeAsSeen) => return answer(tried, context, name),
             Ok((_, Stands::AsSeen)) | Err(Failure::Judged(_) | Failure::Refused(Refusal::NotFound)) if !fresh => {
                 ReadLevel::Linearizable
             }

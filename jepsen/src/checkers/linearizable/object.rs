@@ -94,6 +94,7 @@ pub(super) fn action(op: &Op) -> Option<Action> {
         "create" => Some(Action::Create(number?, outcome)),
         "write" => Some(Action::Write(number?, outcome)),
         "cas" => Some(Action::Replace { from: op.input["from"].as_u64()?, to: op.input["to"].as_u64()?, outcome }),
+        "keep" => Some(Action::Replace { from: number?, to: number?, outcome }),
         "delete" => Some(Action::Delete(None, outcome)),
         "delete-seen" => Some(Action::Delete(Some(number?), outcome)),
         _ => None,
@@ -122,6 +123,8 @@ mod tests {
         check(Some(3), Action::Replace { from: 1, to: 2, outcome: Conflict }, Some(Some(3)));
         check(Some(1), Action::Replace { from: 1, to: 2, outcome: Conflict }, None);
         check(Some(3), Action::Replace { from: 1, to: 2, outcome: Unknown }, Some(Some(3)));
+        check(Some(1), Action::Replace { from: 1, to: 1, outcome: Done }, Some(Some(1)));
+        check(Some(3), Action::Replace { from: 1, to: 1, outcome: Done }, None);
         check(Some(1), Action::Delete(Some(1), Done), Some(None));
         check(Some(1), Action::Delete(None, Unknown), Some(None));
         check(None, Action::Delete(None, NotFound), Some(None));
