@@ -181,6 +181,14 @@ async fn masters_die_lose_their_memory_and_the_last_one_begins_anew() {
     let stale = cluster.client(0).await.expect("m1").get(&format!("{PATH}?watch=1&resourceVersion={before}")).await;
     let stale = stale.expect("an answer");
     assert!(String::from_utf8_lossy(&stale.body).contains("410"), "{:?}", String::from_utf8_lossy(&stale.body));
+    let load = Load::start(&cluster, "after");
     cluster.local(&["up", "--masters=3"]).expect("it grows again");
     becomes(&cluster, 3, 0);
+    let again = load.end().await;
+    assert!(again.failures.is_empty(), "{:?}", again.failures);
+    // Names are not given twice: with m1 there are m4 and m5 now.
+    for master in [0, 3, 4] {
+        holds(&cluster, master, &written.names).await;
+        holds(&cluster, master, &again.names).await;
+    }
 }

@@ -1,4 +1,5 @@
-//! The one place where a member follows its store's events for all watches of the face.
+//! The one place where a member follows its store's events for all watches of the face. With no watch to serve it does not: a
+//! member that is woken for every write of others has less time for its own.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,6 +8,7 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 use raft_state::port::{Batch, Store, WatchError};
 use raft_state::{Event, Revision};
+use tokio::sync::Notify;
 
 use super::catch_up;
 use super::index::Index;
@@ -21,6 +23,8 @@ const EVENTS_MAX: usize = 1024;
 pub(crate) struct Hub {
     store: Weak<dyn Store>,
     inner: Mutex<Inner>,
+    /// There is a watch to serve.
+    joined: Notify,
     /// How many there are of what.
     pub(crate) counts: Counts,
 }
@@ -36,7 +40,7 @@ pub(crate) struct Counts {
 }
 
 struct Inner {
-    /// Every watch of the index has been given all it wants up to here.
+    /// Every watch of the index has been given all it wants up to here. Old while there is none: see [`Hub::position`].
     position: Revision,
     index: Index,
     stopped: bool,
@@ -49,6 +53,7 @@ impl Hub {
         let hub = Arc::new(Self {
             store: Arc::downgrade(store),
             inner: Mutex::new(Inner { position, index: Index::default(), stopped: false }),
+            joined: Notify::new(),
             counts: Counts::default(),
         });
         tokio::spawn(hub.clone().run());
@@ -62,7 +67,8 @@ impl Hub {
 
     /// Revisions of the store that the slowest watch has not been given.
     pub(crate) fn lag(&self, current: Revision) -> u64 {
-        let position = self.inner.lock().position;
+        let inner = self.inner.lock();
+        let position = if inner.index.is_empty() { current } else { inner.position };
         let slowest = self.counts.behind.lock().values().copied().fold(position, Revision::min);
         current.saturating_sub(slowest)
     }
@@ -74,27 +80,56 @@ impl Hub {
 
     async fn run(self: Arc<Self>) {
         loop {
-            let position = self.inner.lock().position;
+            let position = self.wanted().await;
             let Some(cursor) = self.store.upgrade().map(|store| store.watch(b"", position)) else { return };
             let error = match cursor {
                 Ok(mut cursor) => loop {
                     match cursor.next(EVENTS_MAX).await {
-                        Ok(batch) => self.publish(batch),
-                        Err(error) => break error,
+                        Ok(batch) => {
+                            if !self.publish(batch) {
+                                break None;
+                            }
+                        }
+                        Err(error) => break Some(error),
                     }
                 },
-                Err(error) => error,
+                Err(error) => Some(error),
             };
             match error {
+                None => {}
                 // A snapshot was installed over what had not been read: the watches find out what that means for each.
-                WatchError::Compacted { floor, .. } => self.skip_to(floor),
-                WatchError::Stopping(_) => return self.stop(),
+                Some(WatchError::Compacted { floor, .. }) => self.skip_to(floor),
+                Some(WatchError::Stopping(_)) => return self.stop(),
             }
         }
     }
 
-    /// Gives events to the watches they concern. A watch whose stream is slow is let go, to read on by itself.
-    fn publish(self: &Arc<Self>, batch: Batch) {
+    /// Waits until there is a watch to serve; from where on.
+    async fn wanted(&self) -> Revision {
+        loop {
+            {
+                let inner = self.inner.lock();
+                if !inner.index.is_empty() {
+                    return inner.position;
+                }
+            }
+            self.joined.notified().await;
+        }
+    }
+
+    /// How far the watches of the index have come; with none in it, as far as the store.
+    fn position(&self, inner: &mut Inner) -> Revision {
+        if inner.index.is_empty()
+            && let Some(store) = self.store.upgrade()
+        {
+            inner.position = inner.position.max(store.snapshot().revision());
+        }
+        inner.position
+    }
+
+    /// Gives events to the watches they concern. A watch whose stream is slow is let go, to read on by itself. False when there is
+    /// no watch any more.
+    fn publish(self: &Arc<Self>, batch: Batch) -> bool {
         let mut inner = self.inner.lock();
         let before = inner.position;
         let mut touched: Vec<Arc<Watcher>> = Vec::new();
@@ -114,6 +149,7 @@ impl Hub {
             }
         }
         inner.position = inner.position.max(last);
+        !inner.index.is_empty()
     }
 
     fn let_go(self: &Arc<Self>, watcher: Arc<Watcher>, after: Revision) {
@@ -147,12 +183,13 @@ impl Hub {
             watcher.outbox.end(Err(Status::STOPPED));
             return true;
         }
-        if inner.position > position {
+        if self.position(&mut inner) > position {
             return false;
         }
         if !watcher.is_canceled() && !watcher.outbox.is_closed() {
             watcher.joined.store(true, Ordering::Release);
             inner.index.insert(watcher.clone(), position + 1);
+            self.joined.notify_one();
         }
         drop(inner);
         watcher.outbox.changed.notify_waiters();
@@ -171,8 +208,8 @@ impl Hub {
     /// Does something at the hub's position, with no event on its way: what is queued here comes after all events up to
     /// the position, and before all others.
     pub(super) fn at_position<T>(&self, work: impl FnOnce(Revision) -> T) -> T {
-        let inner = self.inner.lock();
-        work(inner.position)
+        let mut inner = self.inner.lock();
+        work(self.position(&mut inner))
     }
 }
 

@@ -24,6 +24,10 @@ pub(super) struct Index {
 }
 
 impl Index {
+    pub(super) fn is_empty(&self) -> bool {
+        self.keys.is_empty() && self.prefixes.is_empty() && self.ranges.is_empty()
+    }
+
     pub(super) fn insert(&mut self, watcher: Arc<Watcher>, from: Revision) {
         let places = match shape(&watcher.keys) {
             Shape::Key(key) => self.keys.entry(key).or_default(),

@@ -195,6 +195,38 @@ async fn progress_comes_after_every_event_that_it_covers() {
 }
 
 #[tokio::test]
+async fn nothing_is_behind_while_nobody_watches_and_the_first_watch_misses_nothing() {
+    let world = World::new();
+    let mut stream = open(&world).await;
+    for round in 0..3 {
+        for value in ["1", "2", "3"] {
+            put(&world, "a", value).await;
+        }
+        let revision = 1 + (round + 1) * 3 + round;
+        let (_, metrics) = world.page("/metrics").await;
+        assert!(metrics.contains("trireme_etcd_watch_lag_revisions 0\n"), "{metrics}");
+        let question = RequestUnion::ProgressRequest(pb::WatchProgressRequest {});
+        stream.send(pb::WatchRequest { request_union: Some(question) });
+        let progress: pb::WatchResponse = stream.next().await.unwrap();
+        assert_eq!((progress.watch_id, progress.header.unwrap().revision), (-1, revision));
+        // One watch of the past, one of what comes.
+        create(&stream, from(revision - 1));
+        let id = round * 2;
+        assert_eq!(next(&mut stream).await, format!("#{id} created"));
+        assert_eq!(events(&mut stream, 2).await, format!("a=2@{} a=3@{revision}", revision - 1));
+        create(&stream, of("b", ""));
+        assert_eq!(next(&mut stream).await, format!("#{} created", id + 1));
+        put(&world, "b", "4").await;
+        assert_eq!(events(&mut stream, 2).await, format!("b=4@{0} b=4@{0}", revision + 1));
+        for watch_id in [id, id + 1] {
+            let cancel = RequestUnion::CancelRequest(pb::WatchCancelRequest { watch_id });
+            stream.send(pb::WatchRequest { request_union: Some(cancel) });
+            assert_eq!(next(&mut stream).await, format!("#{watch_id} canceled"));
+        }
+    }
+}
+
+#[tokio::test]
 async fn large_responses_come_in_fragments_when_asked() {
     let world = World::new();
     let large = "x".repeat(1_000_000);
