@@ -11,9 +11,9 @@ use anyhow::{Context, Result, ensure};
 
 use super::normalise;
 
-/// Defined for every command.
+/// Defined for every command. The files are there, and empty, before anybody counts what is in them.
 const SHELL: &str = r#"
-lines() { wanted=$1; shift
+lines() { wanted=$1; shift; : >out.txt; : >err.txt
   "$@" >out.txt 2>err.txt & pid=$!; tries=0
   while [ "$(cat out.txt err.txt | wc -l)" -lt "$wanted" ] && kill -0 $pid 2>/dev/null && [ $tries -lt 600 ]
   do sleep 0.05; tries=$((tries+1)); done
