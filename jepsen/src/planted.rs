@@ -35,7 +35,7 @@ static LURES: &[Lure] = &[
         nemeses: &["latency"],
         round: LONG,
     },
-    Lure { bug: Bug::PreconditionIgnored, workloads: &["cas"], nemeses: &[], round: SHORT },
+    Lure { bug: Bug::PreconditionIgnored, workloads: &["cas", "objects"], nemeses: &["latency"], round: LONG },
     Lure { bug: Bug::ResourceVersionSplicedWrong, workloads: &["cas", "watch"], nemeses: &[], round: SHORT },
     Lure { bug: Bug::NoChangeAsSeen, workloads: &["cas", "objects"], nemeses: &["latency"], round: LONG },
     Lure { bug: Bug::EventLostAtResume, workloads: &["watch"], nemeses: &[], round: SHORT },
