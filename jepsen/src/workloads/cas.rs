@@ -20,8 +20,8 @@ pub static WORKLOAD: Workload = Workload {
                 let key = client.key();
                 match client.random.random_range(0..100) {
                     0..8 => client.create(&key).await,
-                    8..56 => client.cas(&key).await,
-                    56..68 => client.keep(&key).await,
+                    8..48 => client.cas(&key).await,
+                    48..68 => client.keep(&key).await,
                     _ => client.read(&key).await,
                 }
                 client.breathe().await;
