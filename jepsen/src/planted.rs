@@ -35,6 +35,7 @@ static LURES: &[Lure] = &[
         nemeses: &["latency"],
         round: LONG,
     },
+    // What a member sees to be wrong it refuses itself: only where members lag does much of it come to the log.
     Lure { bug: Bug::PreconditionIgnored, workloads: &["cas", "objects"], nemeses: &["latency"], round: LONG },
     Lure { bug: Bug::ResourceVersionSplicedWrong, workloads: &["cas", "watch"], nemeses: &[], round: SHORT },
     Lure { bug: Bug::NoChangeAsSeen, workloads: &["cas", "objects"], nemeses: &["latency"], round: LONG },

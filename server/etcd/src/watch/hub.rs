@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
-use raft_state::port::{Batch, Store, WatchError};
+use raft_state::port::{Batch, Cursor, Store, WatchError};
 use raft_state::{Event, Revision};
 use tokio::sync::Notify;
 
@@ -67,8 +67,7 @@ impl Hub {
 
     /// Revisions of the store that the slowest watch has not been given.
     pub(crate) fn lag(&self, current: Revision) -> u64 {
-        let inner = self.inner.lock();
-        let position = if inner.index.is_empty() { current } else { inner.position };
+        let position = self.position(&mut self.inner.lock());
         let slowest = self.counts.behind.lock().values().copied().fold(position, Revision::min);
         current.saturating_sub(slowest)
     }
@@ -82,26 +81,20 @@ impl Hub {
         loop {
             let position = self.wanted().await;
             let Some(cursor) = self.store.upgrade().map(|store| store.watch(b"", position)) else { return };
-            let error = match cursor {
-                Ok(mut cursor) => loop {
-                    match cursor.next(EVENTS_MAX).await {
-                        Ok(batch) => {
-                            if !self.publish(batch) {
-                                break None;
-                            }
-                        }
-                        Err(error) => break Some(error),
-                    }
-                },
-                Err(error) => Some(error),
-            };
-            match error {
-                None => {}
+            match self.follow(cursor).await {
+                Ok(()) => {}
                 // A snapshot was installed over what had not been read: the watches find out what that means for each.
-                Some(WatchError::Compacted { floor, .. }) => self.skip_to(floor),
-                Some(WatchError::Stopping(_)) => return self.stop(),
+                Err(WatchError::Compacted { floor, .. }) => self.skip_to(floor),
+                Err(WatchError::Stopping(_)) => return self.stop(),
             }
         }
+    }
+
+    /// Serves the watches until there is none.
+    async fn follow(self: &Arc<Self>, cursor: Result<Box<dyn Cursor>, WatchError>) -> Result<(), WatchError> {
+        let mut cursor = cursor?;
+        while self.publish(cursor.next(EVENTS_MAX).await?) {}
+        Ok(())
     }
 
     /// Waits until there is a watch to serve; from where on.
